@@ -1,0 +1,23 @@
+"""The step from explanations to what is simulated and scored: each explanation, and the controls beside it.
+
+Put here: the asset `candidates`. Keep out: which neuron lends a control its text (`method/controls.py`).
+"""
+
+import dagster as dg
+import polars as pl
+
+from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.study import Study
+from neuron_assets.tables.explained import candidates_frame
+
+
+def candidates_asset(study: Study) -> dg.AssetsDefinition:
+    @table_asset(study, "candidates")
+    def candidates(context: dg.AssetExecutionContext, explanations: pl.DataFrame) -> Result:
+        seed = study.controls.seed if study.controls.shuffled else None
+        frame = candidates_frame(explanations, study.explainer.provider, seed)
+        facts = {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()}
+        context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
+        return hand_over(context, study, "candidates", frame)
+
+    return candidates

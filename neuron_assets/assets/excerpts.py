@@ -1,0 +1,46 @@
+"""The step from documents to excerpts.
+
+Put here: the asset `excerpts`. Keep out: how documents are cut (`method/excerpts.py`) and read (`corpora/`).
+https://docs.dagster.io/guides/build/assets/defining-assets
+"""
+
+import platform
+
+import dagster as dg
+import polars as pl
+
+from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.method.excerpts import cut_excerpts
+from neuron_assets.study import Study
+from neuron_assets.tables.rows import excerpts_frame
+
+
+def excerpts_asset(study: Study) -> dg.AssetsDefinition:
+    @table_asset(study, "excerpts", policy=dg.BackfillPolicy.single_run())
+    def excerpts(context: dg.AssetExecutionContext) -> Result:
+        documents = list(open_documents(study))
+        subject = open_subject(study)
+        ids = [subject.tokenize(document.text) for document in documents]
+        source = study.corpus.folder or study.corpus.provider
+        cut = cut_excerpts([document.name for document in documents], ids, study.cut_plan, source)
+        strings = [subject.token_strings(row.tolist()) for row in cut.token_ids]
+        texts = ["".join(row) for row in strings]
+        frame = excerpts_frame([document.name for document in documents], cut, texts, strings)
+        context.add_asset_metadata(_facts(frame), asset_key(study, "excerpts"))
+        return hand_over(context, study, "excerpts", frame)
+
+    return excerpts
+
+
+def _facts(frame: pl.DataFrame) -> dict[str, dg.MetadataValue | int | str]:
+    by_split = (
+        frame.group_by("split").agg(excerpts=pl.len(), documents=pl.col("document_index").n_unique()).sort("split")
+    )
+    rows = [f"| {row['split']} | {row['excerpts']} | {row['documents']} |" for row in by_split.to_dicts()]
+    return {
+        "pools": dg.MetadataValue.md("\n".join(["| pool | excerpts | documents |", "|---|---|---|", *rows])),
+        "documents": frame["document_index"].n_unique(),
+        "tokens": int(frame["token_ids"].list.len().sum()),
+        "python": platform.python_version(),
+    }

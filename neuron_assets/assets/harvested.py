@@ -1,0 +1,90 @@
+"""What a harvest asks for and gives, between the study, the subject and the tables.
+
+Put here: the way from a study to a plan, and from a harvested layer to rows. Keep out: the pass (`subjects/harvest.py`).
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from neuron_assets.method.records import KINDS, SPLITS, Kind, Split
+from neuron_assets.study import Study
+from neuron_assets.subjects.exemplars import Exemplars
+from neuron_assets.subjects.harvest import HarvestPlan, Kept, LayerHarvest
+from neuron_assets.tables.rows import frame
+
+
+def harvest_plan(study: Study) -> HarvestPlan:
+    kept = {split: Kept(study.splits.of(split).top, study.splits.of(split).random) for split in SPLITS}
+    return HarvestPlan(
+        kept=kept,
+        seed=study.activations.seed,
+        n_sampled_tokens=study.activations.sampled_tokens,
+        rows_as=study.activations.stored_as,
+        active_share=study.activations.active_share,
+    )
+
+
+def activations_frame(layer_index: int, layer: LayerHarvest) -> pl.DataFrame:
+    """Rows of the table `activations`, by neuron, then pool, then top before random, then rank."""
+    parts = [
+        _exemplar_rows(layer_index, split, kind, exemplars)
+        for split, pool in layer.pools.items()
+        for kind, exemplars in zip(KINDS, (pool.top, pool.random), strict=True)
+        if exemplars.excerpts.size
+    ]
+    n_rows = [part.height // parts[0]["neuron_index"].n_unique() for part in parts]
+    return _by_neuron(parts, n_rows)
+
+
+def statistics_frame(layer_index: int, layer: LayerHarvest) -> pl.DataFrame:
+    """Rows of the table `neuron_statistics`, by neuron."""
+    found = layer.statistics
+    quantiles = found.quantiles.astype(np.float64)
+    return frame(
+        "neuron_statistics",
+        {
+            "layer_index": layer_index,
+            "neuron_index": np.arange(len(found.mean), dtype=np.int32),
+            "n_tokens": found.n_tokens,
+            "mean": found.mean,
+            "variance": found.variance,
+            "maximum": found.maximum.astype(np.float64),
+            "share_positive": found.positive_share,
+            "n_sampled_tokens": found.n_sampled_tokens,
+            "share_active": found.active_share,
+            "skewness": pl.Series(found.skewness).fill_nan(None),
+            "kurtosis": pl.Series(found.kurtosis).fill_nan(None),
+            **{
+                name: quantiles[:, i]
+                for i, name in enumerate(("quantile_50", "quantile_90", "quantile_99", "quantile_999"))
+            },
+        },
+    )
+
+
+def _exemplar_rows(layer_index: int, split: Split, kind: Kind, exemplars: Exemplars) -> pl.DataFrame:
+    n_neurons, n_kept = exemplars.excerpts.shape
+    return frame(
+        "activations",
+        {
+            "layer_index": layer_index,
+            "neuron_index": np.repeat(np.arange(n_neurons, dtype=np.int32), n_kept),
+            "split": split,
+            "kind": kind,
+            "rank": np.tile(np.arange(n_kept, dtype=np.int32), n_neurons),
+            "excerpt_index": exemplars.excerpts.reshape(-1).astype(np.int32),
+            "peak": exemplars.peaks.reshape(-1),
+            "activations": exemplars.rows.reshape(n_neurons * n_kept, -1).astype(np.float32),
+        },
+    )
+
+
+def _by_neuron(parts: list[pl.DataFrame], n_rows: list[int]) -> pl.DataFrame:
+    """The parts, each with so many rows a neuron, woven so that a neuron's rows stand together."""
+    n_neurons = parts[0].height // n_rows[0]
+    starts = np.cumsum([0, *(part.height for part in parts)])
+    order: list[NDArray[np.int64]] = [
+        start + np.arange(n_neurons)[:, None] * n + np.arange(n) for start, n in zip(starts, n_rows, strict=False)
+    ]  # [neuron, row of the part]
+    return pl.concat(parts)[np.concatenate(order, axis=1).reshape(-1)]

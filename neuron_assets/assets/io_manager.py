@@ -1,0 +1,102 @@
+"""Dagster's face of the Parquet tables: one file a table and layer, refused when it is not what the study now says.
+
+Put here: how Dagster hands tables over. Keep out: what a file holds (`tables/`).
+https://docs.dagster.io/guides/build/io-managers
+
+An asset says in its metadata which table it is and of which lineage (`specs.py`). What a step has read is remembered
+until it writes, so that every file names the content it was made from.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import dagster as dg
+import polars as pl
+from dagster import UPathIOManager
+from pydantic import PrivateAttr
+from upath import UPath
+
+from neuron_assets.assets.specs import LINEAGE, NOTES, TABLE
+from neuron_assets.errors import MissingTable, TableError
+from neuron_assets.tables.parquet import TableFacts, read_table, write_table
+from neuron_assets.tables.store import TableStore
+from neuron_assets.tables.validation import checked
+
+
+class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
+    """Tables below `root`: a folder, or a URL that fsspec knows, such as s3://bucket/neurons."""
+
+    extension: ClassVar[str] = ".parquet"  # type: ignore[misc]  # the base class declares it on instances
+    root: str
+    _base_path: Any = PrivateAttr()
+    _read: dict[tuple[str, str], dict[str, str]] = PrivateAttr(default_factory=dict)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        self._base_path = UPath(self.root)
+
+    @property
+    def store(self) -> TableStore:
+        return TableStore.at(self.root)
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> pl.DataFrame | pl.LazyFrame:
+        """The rows, or a lazy frame where the asset's parameter is one; raises TableError, naming the file."""
+        upstream = context.upstream_output
+        metadata = (upstream.definition_metadata if upstream else None) or {}
+        try:
+            facts = self.store.current_facts(path, metadata[LINEAGE])
+        except TableError as error:
+            if (context.definition_metadata or {}).get("allow_missing_partitions"):
+                context.log.warning(str(error))
+                raise MissingTable(path, metadata[TABLE]) from error
+            raise
+        self._read.setdefault(_step(context), {})[self.store.name(path)] = facts.content
+        if context.dagster_type.typing_type is pl.LazyFrame:
+            return pl.scan_parquet(str(path)) if path.protocol in {"", "file"} else read_table(path, facts.table).lazy()
+        return checked(facts.table, read_table(path, metadata[TABLE]))
+
+    def dump_to_path(self, context: dg.OutputContext, obj: pl.DataFrame, path: UPath) -> None:
+        """Writes the table, and puts its row count, path and content hash into the metadata of its layer."""
+        metadata = context.definition_metadata
+        facts = TableFacts(
+            table=metadata[TABLE],
+            lineage=metadata[LINEAGE],
+            inputs=self._read.get(_step(context), {}),
+            notes=metadata[NOTES],
+        )
+        written = write_table(path, checked(facts.table, obj), facts)
+        key = path.stem if context.has_asset_partitions else None
+        context.step_context.add_asset_metadata(
+            {
+                "path": dg.MetadataValue.path(str(path)),
+                "content": written.content,
+                "lineage": written.lineage,
+                "dagster/partition_row_count" if key else "dagster/row_count": obj.height,
+            },
+            context.asset_key,
+            key,
+        )
+
+    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame] | pl.DataFrame) -> None:
+        """One frame, or one a layer of the run; a run that covers layers without a frame is an error."""
+        if isinstance(obj, pl.DataFrame):
+            super().handle_output(context, obj)
+            return
+        paths = self._get_paths_for_partitions(context)
+        if set(paths) != set(obj):
+            raise dg.DagsterInvariantViolationError(f"returned {sorted(obj)}, the run covers {sorted(paths)}")
+        for key in sorted(obj):
+            self.dump_to_path(context, obj[key], paths[key])
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """A frame, or frames by layer where the asset's parameter is a dict."""
+        value = super().load_input(context)
+        if getattr(context.dagster_type.typing_type, "__origin__", None) is not dict:
+            return value
+        if isinstance(value, dict):
+            return {key: value[key] for key in sorted(value)}
+        return {} if value is None else {context.asset_partition_keys[0]: value}
+
+
+def _step(context: dg.InputContext | dg.OutputContext) -> tuple[str, str]:
+    step = context.step_context
+    return step.run_id, step.step.key

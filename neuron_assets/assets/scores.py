@@ -1,0 +1,104 @@
+"""The step from simulations to scores: how well they agree with what the neuron did, and how well a mere lookup does.
+
+Put here: the asset `scores`. Keep out: the arithmetic (`method/scoring.py`, `method/intervals.py`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.method.intervals import neuron_intervals
+from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
+from neuron_assets.method.records import Exemplars, NeuronRecord
+from neuron_assets.method.samples import judge, sampled_rows
+from neuron_assets.study import Study
+from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
+from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records
+
+LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
+    "unigram_lookup": fit_unigram,
+    "bigram_lookup": fit_bigram,
+}
+
+
+def scores_asset(study: Study) -> dg.AssetsDefinition:
+    @table_asset(study, "scores")
+    def scores(
+        context: dg.AssetExecutionContext,
+        excerpts: pl.DataFrame,
+        activations: pl.LazyFrame,
+        candidates: pl.DataFrame,
+        simulations: pl.DataFrame,
+    ) -> Result:
+        texts = corpus(excerpts)
+        scored = [
+            *_of_candidates(study, activations, texts, candidates, simulations),
+            *_of_lookups(study, activations, texts, candidates),
+        ]
+        made = [one for one in scored if one.judgement.sums is not None]
+        intervals = neuron_intervals(
+            [one.judgement.sums for one in made if one.judgement.sums is not None],
+            seed=study.scoring.seed,
+            n_draws=study.scoring.draws,
+        )
+        interval_of = dict(zip(map(id, made), intervals, strict=True))
+        frame = scores_frame(scored, [interval_of.get(id(one)) for one in scored])
+        context.add_asset_metadata(_facts(study, frame), asset_key(study, "scores"), context.partition_key)
+        return hand_over(context, study, "scores", frame)
+
+    return scores
+
+
+def _of_candidates(
+    study: Study, activations: pl.LazyFrame, texts: Corpus, candidates: pl.DataFrame, simulations: pl.DataFrame
+) -> Iterator[Scored]:
+    neurons = candidates["neuron_index"].unique().to_list()
+    simulated = simulations.partition_by("neuron_index", "candidate", as_dict=True)
+    by_neuron = candidates.partition_by("neuron_index", as_dict=True)
+    for record in neuron_records(activations_of(activations, "valid", neurons), texts):
+        for candidate in by_neuron[(record.neuron.neuron_index,)].to_dicts():
+            rows = simulated[(record.neuron.neuron_index, candidate["candidate"])]
+            expected = simulated_matrix(rows, record)
+            whose = (candidate["candidate"], candidate["author"], "simulation")
+            yield from _scored(study, record, whose, (candidate["explainer"], study.simulator_identity), expected)
+
+
+def _of_lookups(study: Study, activations: pl.LazyFrame, texts: Corpus, candidates: pl.DataFrame) -> Iterator[Scored]:
+    """Unigram and bigram tables fitted on `train`: the bar that an explanation in words must clear."""
+    neurons = candidates["neuron_index"].unique().to_list()
+    train = neuron_records(activations_of(activations, "train", neurons), texts)
+    valid = neuron_records(activations_of(activations, "valid", neurons), texts)
+    for shown, record in zip(train, valid, strict=True):
+        for name, fit in LOOKUPS.items():
+            expected = fit(shown.exemplars).predict(record.exemplars.tokens)
+            yield from _scored(study, record, (None, name, name), (NOBODY, NOBODY), expected)
+
+
+def _scored(
+    study: Study,
+    record: NeuronRecord,
+    whose: tuple[int | None, str, str],
+    models: tuple[str, str],
+    simulated: Float[np.ndarray, "excerpt token"],
+) -> Iterator[Scored]:
+    candidate, author, scorer = whose
+    for sample, rows in sampled_rows(record.exemplars, study.scoring.top, study.scoring.random).items():
+        yield Scored(record.neuron, candidate, author, scorer, sample, *models, judge(record, rows, simulated))
+
+
+def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
+    """Means by sample of the candidates that are no control, and of the controls."""
+    facts: dict[str, Any] = {
+        "explainer": study.explainer_identity,
+        "simulator": study.simulator_identity,
+        "undefined": frame["failure"].count(),
+    }
+    means = frame.group_by("author", "sample").agg(pl.col("ev_correlation").mean()).sort("author", "sample")
+    for row in means.drop_nulls().to_dicts():
+        facts[f"mean {row['sample']} of {row['author']}"] = round(row["ev_correlation"], 4)
+    return facts

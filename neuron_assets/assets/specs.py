@@ -1,0 +1,160 @@
+"""What every asset of a study has in common: key, group, kinds, owners, description, column schema, lineage, checks.
+
+Put here: what the UI shows before anything has run. Keep out: the steps themselves (one file each).
+https://docs.dagster.io/guides/build/assets/metadata-and-tags
+"""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pandera.polars as pa
+import polars as pl
+
+from neuron_assets.assets.partitions import layer_partitions
+from neuron_assets.errors import InvalidTable
+from neuron_assets.lineage import INPUTS, lineages
+from neuron_assets.study import Study
+from neuron_assets.tables.schemas import SCHEMAS
+from neuron_assets.tables.validation import problems
+
+if TYPE_CHECKING:
+    Result = dg.MaterializeResult[Any]
+else:
+    Result = dg.MaterializeResult  # as a return type, Dagster does not know it with its argument
+
+TABLE, LINEAGE, NOTES = "neuron_assets/table", "neuron_assets/lineage", "neuron_assets/notes"
+IO_MANAGER_KEY = "neuron_tables"
+UNPARTITIONED = frozenset({"excerpts", "layer_summary"})
+
+KINDS: Mapping[str, set[str]] = {
+    "excerpts": {"python", "parquet"},
+    "activations": {"pytorch", "parquet"},
+    "neuron_statistics": {"pytorch", "parquet"},
+}
+
+
+def asset_key(study: Study, name: str) -> dg.AssetKey:
+    return dg.AssetKey([study.name, name])
+
+
+def table_asset(
+    study: Study,
+    table: str,
+    also_after: Sequence[str] = (),
+    policy: dg.BackfillPolicy | None = None,
+    ins: Mapping[str, dg.AssetIn] | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Makes a function the asset of `table`; its parameters are named after the tables that it reads.
+
+    `also_after` names assets that it depends on without reading them.
+    """
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        key=asset_key(study, table),
+        ins=ins or {name: dg.AssetIn(asset_key(study, name)) for name in INPUTS[table]},
+        deps=[asset_key(study, name) for name in also_after],
+        io_manager_key=IO_MANAGER_KEY,
+        dagster_type=dg.Any,  # else it takes the result for one without a value
+        check_specs=[schema_check(study, table)],
+        backfill_policy=policy,
+        **asset_attributes(study, table),
+    )
+    return decorator
+
+
+def summary_input(study: Study) -> Mapping[str, dg.AssetIn]:
+    """The scores of those layers that are there and still stand."""
+    metadata = {"allow_missing_partitions": True}
+    return {"scores": dg.AssetIn(asset_key(study, "scores"), metadata=metadata)}
+
+
+def asset_attributes(study: Study, table: str) -> dict[str, Any]:
+    """What the UI shows of the asset of `table`, and its partitions."""
+    return {
+        "description": description(study, table),
+        "metadata": table_metadata(study, table),
+        "group_name": study.name,
+        "owners": list(study.owners),
+        "kinds": KINDS.get(table, {"python", "parquet"}),
+        "partitions_def": None if table in UNPARTITIONED else layer_partitions(study),
+    }
+
+
+def description(study: Study, table: str) -> str:
+    text = (SCHEMAS[table].__doc__ or "").strip()
+    return f"{text}\n\nStudy `{study.name}`; {labels(study, table)}."
+
+
+def labels(study: Study, table: str) -> str:
+    """Whose numbers these are, in a few words: never to be left out beside a score."""
+    if table in {"excerpts", "activations", "neuron_statistics"}:
+        return f"subject: {study.subject.provider}"
+    return f"subject: {study.subject.provider}; explainer: {study.explainer.provider}; simulator: {study.simulator.provider}"
+
+
+def table_metadata(study: Study, table: str) -> dict[str, Any]:
+    return {
+        TABLE: table,
+        LINEAGE: lineages(study)[table],
+        NOTES: _notes(study),
+        "dagster/column_schema": column_schema(SCHEMAS[table]),
+    }
+
+
+def _notes(study: Study) -> dict[str, str]:
+    """What stands in the file beside the rows. The bundled corpus is a part of Python, so its version belongs here."""
+    notes = {"study": study.name, "subject": study.subject.provider, "corpus": study.corpus.provider}
+    if study.corpus.provider == "standard_library":
+        notes["python"] = platform.python_version()
+    return notes | {"explainer": study.explainer_identity, "simulator": study.simulator_identity}
+
+
+def column_schema(model: type[pa.DataFrameModel]) -> dg.TableSchema:
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.dtype),
+            description=column.description,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.nullable, unique=column.unique, other=[str(check.error) for check in column.checks]
+            ),
+        )
+        for column in model.to_schema().columns.values()
+    ]
+    return dg.TableSchema(columns)
+
+
+def schema_check(study: Study, table: str) -> dg.AssetCheckSpec:
+    partitions = None if table in UNPARTITIONED else layer_partitions(study)
+    return dg.AssetCheckSpec(
+        "schema",
+        asset=asset_key(study, table),
+        description="Columns, types, bounds, unique keys and no NaN; a table that fails is not written.",
+        blocking=True,
+        partitions_def=partitions,
+    )
+
+
+def hand_over(
+    context: dg.AssetExecutionContext, study: Study, table: str, frames: Mapping[str, pl.DataFrame] | pl.DataFrame
+) -> Result:
+    """The result of an asset, its schema checked layer by layer; raises InvalidTable before anything is written.
+
+    A run over several layers must say of each how its check went, or Dagster waits for it for ever.
+    """
+    by_key = {"": frames} if isinstance(frames, pl.DataFrame) else frames
+    found = {key: problems(table, frame) for key, frame in by_key.items()}
+    key = asset_key(study, table)
+    if context.has_partition_key or context.has_partition_key_range:
+        for layer in context.partition_keys:
+            bad = found.get(layer, found.get("", []))
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=key, check_name="schema", passed=not bad, metadata={"problems": bad}, partition=layer
+                )
+            )
+    if wrong := [f"{layer} {problem}".strip() for layer, bad in found.items() for problem in bad]:
+        raise InvalidTable(table, wrong)
+    check = dg.AssetCheckResult(check_name="schema", asset_key=key, passed=True)
+    return dg.MaterializeResult(asset_key=key, value=frames, check_results=[check])

@@ -1,0 +1,60 @@
+"""A study as Dagster definitions, and as a component that a YAML file can name.
+
+Put here: the assembly of one study. Keep out: which studies there are (`definitions.py`).
+https://docs.dagster.io/guides/build/components
+"""
+
+import warnings
+
+import dagster as dg
+
+from neuron_assets.assets.activations import Progress, activations_asset, log_progress
+from neuron_assets.assets.candidates import candidates_asset
+from neuron_assets.assets.excerpts import excerpts_asset
+from neuron_assets.assets.explanations import explanations_asset
+from neuron_assets.assets.io_manager import ParquetTables
+from neuron_assets.assets.language_models import language_model_assets
+from neuron_assets.assets.layer_summary import layer_summary_asset
+from neuron_assets.assets.scores import scores_asset
+from neuron_assets.assets.simulations import simulations_asset
+from neuron_assets.assets.specs import IO_MANAGER_KEY
+from neuron_assets.project import current_project
+from neuron_assets.study import Study, read_study
+
+STEPS = (
+    excerpts_asset,
+    activations_asset,
+    explanations_asset,
+    candidates_asset,
+    simulations_asset,
+    scores_asset,
+    layer_summary_asset,
+)
+
+
+def build_study(study: Study) -> dg.Definitions:
+    """The assets of one study, without resources: several studies share those."""
+    with warnings.catch_warnings():
+        # Backfill policies, partitioned checks and observable sources: their versions are pinned and their use is tested.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.Definitions(assets=[*(step(study) for step in STEPS), *language_model_assets(study)])
+
+
+def table_resources(root: str, progress: Progress = log_progress) -> dict[str, object]:
+    """What the assets of every study need: the tables below `root`, and who hears how far a pass has come."""
+    tables = ParquetTables(root=root)
+    return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress}
+
+
+class StudyComponent(dg.Component, dg.Model, dg.Resolvable):
+    """A study in the folder of its defs.yaml."""
+
+    study: str = "study.yaml"
+    """The study file, relative to defs.yaml."""
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        study = read_study(context.path / self.study)
+        return dg.Definitions.merge(
+            build_study(study), dg.Definitions(resources=table_resources(current_project().tables))
+        )

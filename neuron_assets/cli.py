@@ -1,0 +1,260 @@
+"""The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
+
+Here: commands, their words and exit codes. Not here: what they do (`running.py`, `tables/`) and how it looks (`terminal.py`).
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.method.records import NeuronId
+from neuron_assets.project import Project
+from neuron_assets.study import NAME, Study, parse_layers
+
+EXAMPLES = """
+\b
+Examples:
+  neuron-assets demo                                  the bundled study, from text to scores
+  neuron-assets new mine                              write studies/mine/study.yaml, with comments
+  neuron-assets materialize mine --layers 0-5         one forward pass, then each layer by itself
+  neuron-assets materialize mine --layers 3 --neurons all
+  neuron-assets show bundled L3N307                   one neuron in colour
+"""
+
+
+class _Errors(click.Group):
+    """Says what went wrong in one message: 2 for what was asked, 1 for what failed, 130 when interrupted."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except StudyError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(2)
+        except NeuronAssetsError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Errors, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neuron-assets")
+def main() -> None:
+    """Explains the neurons of a language model, as a Dagster pipeline."""
+
+
+def _layers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if value is None else parse_layers(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _neurons(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | Literal["all"] | None:
+    if value is None or value == "all":
+        return "all" if value else None
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a number from 1 nor `all`")
+
+
+@main.command()
+def demo() -> None:
+    """The bundled study, from text to scored explanations, with its controls. No key, no network."""
+    _report(None)
+
+
+@main.command()
+def report() -> None:
+    """As demo, but for every neuron: some minutes. Makes the figures of the README."""
+    _report("all")
+
+
+@main.command()
+@click.argument("study")
+@click.option("--layers", callback=_layers, help="0-5, 3, or 0,2,7-9; all of the study's layers if not given.")
+@click.option("--neurons", callback=_neurons, help="A number a layer, or all; as the study says if not given.")
+def materialize(study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None) -> None:
+    """Materialize what is missing or outdated of STUDY: the forward pass in one run, then a run a layer."""
+    project = _project()
+    found = project.study(study)
+    console = Console()
+    _materialize(console, project, found, layers, neurons)
+    _print_scores(console, project, found)
+
+
+@main.command()
+@click.argument("study")
+@click.argument("neuron")
+@click.option("--excerpts", default=4, show_default=True, type=click.IntRange(1, 50), help="Top excerpts to show.")
+def show(study: str, neuron: str, excerpts: int) -> None:
+    """Show one NEURON of STUDY, such as L3N307: its explanation, score, and excerpts, true and simulated."""
+    from neuron_assets.assets.partitions import layer_key
+    from neuron_assets.tables.reading import see_neuron
+    from neuron_assets.tables.store import TableStore
+    from neuron_assets.terminal import neuron_text
+
+    project = _project()
+    found = project.study(study)
+    try:
+        asked = NeuronId.parse(neuron)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="NEURON") from error
+    found.check_neuron(asked)
+    key = layer_key(asked.layer_index, found.subject.n_layers)
+    Console().print(neuron_text(see_neuron(TableStore.at(project.tables), study, key, asked), excerpts))
+
+
+@main.command()
+@click.argument("study")
+def summary(study: str) -> None:
+    """Show the scores of STUDY by layer, as they stand in its tables."""
+    project = _project()
+    _print_scores(Console(), project, project.study(study))
+
+
+@main.command()
+def studies() -> None:
+    """List the studies that this project sees."""
+    for name, path in _project().study_files().items():
+        click.echo(f"{name}\t{path}")
+
+
+@main.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write a study called NAME, with comments, into the project's folder studies/."""
+    from neuron_assets.project import BUNDLED_STUDIES
+
+    if not NAME.fullmatch(name):
+        raise click.BadParameter(
+            f"{name!r}: a name is small letters, digits and _, from a letter on", param_hint="NAME"
+        )
+    project = _project()
+    folder = project.study_folders[0] / name
+    if folder.exists() or name in project.study_files():
+        raise StudyExists(project.study_files().get(name, folder))
+    folder.mkdir(parents=True)
+    for file in ("study.yaml", "defs.yaml"):
+        template = BUNDLED_STUDIES.parent / "templates" / file
+        (folder / file).write_text(template.read_text(encoding="utf-8").replace("{name}", name), encoding="utf-8")
+    click.echo(f"Wrote {folder / 'study.yaml'}. Change it as you like, then: neuron-assets materialize {name}")
+
+
+@main.command("train-bundled-subject", hidden=True)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--minutes", default=60.0, show_default=True)
+def train_bundled_subject(folder: Path, minutes: float) -> None:
+    """Train the bundled subject anew on the installed Python's sources."""
+    from neuron_assets.corpora.standard_library import is_held_out, standard_library_documents
+    from neuron_assets.subjects.bundled.training import Recipe, train
+
+    documents = list(standard_library_documents())
+    texts = [
+        [document.text for document in documents if is_held_out(document) is held_out] for held_out in (False, True)
+    ]
+    click.echo(train(texts[0], texts[1], folder, Recipe(minutes=minutes)))
+
+
+def _project() -> Project:
+    return Project.from_environment(os.environ, Path.cwd())
+
+
+def _report(neurons: Literal["all"] | None) -> None:
+    project, console = _project(), Console()
+    began = time.monotonic()
+    study = project.study("bundled")
+    twin = project.study(str(study.controls.untrained))
+    n_runs = sum(_materialize(console, project, each, None, neurons) for each in (study, twin))
+    _print_scores(console, project, study)
+    _print_best(console, project, study, 5)
+    if n_runs == 0:
+        console.print("Everything is materialized already; nothing was computed.", style="bold")
+    console.print(Text(f"{time.monotonic() - began:.0f} s. What next:", "dim"))
+    for command, what in (
+        ("neuron-assets show bundled L3N307", "one neuron, true and simulated"),
+        ("make dev", "the same in the Dagster UI, on http://127.0.0.1:3000"),
+        ("neuron-assets new mine", "a study of your own text"),
+    ):
+        console.print(Text.assemble("  ", (command.ljust(36), "bold"), what))
+
+
+def _materialize(
+    console: Console,
+    project: Project,
+    study: Study,
+    layers: tuple[int, ...] | None,
+    neurons: int | Literal["all"] | None,
+) -> int:
+    from neuron_assets.running import Run, Wanted, materialize
+    from neuron_assets.terminal import pass_bar
+
+    for layer in layers or ():
+        study.check_layer(layer)
+    wanted = Wanted(study, layers or study.layer_indices, neurons)
+    console.print(Text(f"Study {study.name}", "bold"))
+
+    def on_run(run: Run) -> None:
+        console.print(Text(f"  {run.title}"))
+
+    # The runs' output goes to Dagster's log, so what people read goes another way.
+    with _instance(project) as instance, pass_bar(console) as progress:
+        n_runs = materialize(wanted, instance, project.tables, progress, on_run)
+    if n_runs == 0:
+        console.print("  everything asked for is there")
+    return n_runs
+
+
+@contextmanager
+def _instance(project: Project) -> Iterator[Any]:
+    """The Dagster instance of the project; a home that is not there yet is made."""
+    import dagster as dg
+
+    home = project.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n", encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _print_scores(console: Console, project: Project, study: Study) -> None:
+    from neuron_assets.tables.parquet import read_table
+    from neuron_assets.tables.reading import corpus_facts
+    from neuron_assets.tables.store import TableStore
+    from neuron_assets.terminal import score_table
+
+    store = TableStore.at(project.tables)
+    own = read_table(store.path(study.name, "layer_summary"), "layer_summary")
+    control_path = store.path(str(study.controls.untrained), "layer_summary")
+    control = read_table(control_path, "layer_summary") if study.controls.untrained and control_path.exists() else None
+    facts = corpus_facts(store, study.name)
+    title = f"{study.name} · explainer: {study.explainer.provider} · simulator: {study.simulator.provider}"
+    corpus = f"corpus {facts['corpus']} {facts['content']}" + (
+        f", Python {facts['python']}" if "python" in facts else ""
+    )
+    console.print()
+    console.print(score_table(own, f"{title}\n{corpus}", study.explainer.provider, control))
+
+
+def _print_best(console: Console, project: Project, study: Study, n: int) -> None:
+    from neuron_assets.assets.partitions import layer_key
+    from neuron_assets.tables.reading import best_neurons, see_neuron
+    from neuron_assets.tables.store import TableStore
+    from neuron_assets.terminal import neuron_text
+
+    store = TableStore.at(project.tables)
+    keys = {layer: layer_key(layer, study.subject.n_layers) for layer in study.layer_indices}
+    console.print(Text(f"\nThe {n} best explained neurons (chosen by their score, so better than average):\n", "bold"))
+    for neuron in best_neurons(store, study.name, list(keys.values()), study.explainer.provider, n):
+        console.print(neuron_text(see_neuron(store, study.name, keys[neuron.layer_index], neuron), 1))

@@ -1,0 +1,208 @@
+"""Every error of this package, one tree: a class answers a question that a caller asks, and its message names the
+culprit and the mend.
+
+    NeuronAssetsError
+    ├── StudyError              is the study file right?
+    │   ├── StudyNotFound
+    │   ├── StudyExists
+    │   ├── UnreadableStudy
+    │   ├── InvalidStudy
+    │   ├── LayerOutOfRange
+    │   └── NeuronOutOfRange
+    ├── CorpusError             is there enough text?
+    │   ├── NoDocuments
+    │   ├── TooFewDocuments
+    │   └── TooFewExcerpts
+    ├── SubjectError            is the subject model the one the study speaks of, and sane?
+    │   ├── SubjectMismatch
+    │   ├── NonFiniteActivations
+    │   └── ActivationsTooLarge
+    ├── ExplanationError        can this explanation be worked with?
+    │   ├── UnreadableExplanation
+    │   └── UnequalLengths
+    ├── RunFailed               did a Dagster run end with an error of somebody else's?
+    └── TableError              can the tables be read, trusted and written?
+        ├── MissingTable
+        ├── UnreadableTable
+        ├── InvalidTable
+        ├── ForeignLineage
+        ├── ChangedInput
+        └── FailedWrite
+
+Here: the classes and their messages. Not here: who catches what.
+"""
+
+from collections.abc import Collection, Sequence
+
+
+class NeuronAssetsError(Exception):
+    """The root: whatever this package raises on purpose."""
+
+
+class StudyError(NeuronAssetsError):
+    """The study file, or what was asked of it, is not right."""
+
+
+class StudyNotFound(StudyError):
+    def __init__(self, name: str, known: Collection[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"There is no study {name!r}. Known studies: {listed}. Write one with: neuron-assets new {name}"
+        )
+
+
+class StudyExists(StudyError):
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path} exists already and is left as it is. Choose another name, or remove it first.")
+
+
+class UnreadableStudy(StudyError):
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path} cannot be read as YAML: {reason}. Mend the file at that place.")
+
+
+class InvalidStudy(StudyError):
+    def __init__(self, path: object, problems: Sequence[str]) -> None:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(f"{path} is not a valid study:{listed}\nEvery key is explained in docs/study.md.")
+
+
+class LayerOutOfRange(StudyError):
+    def __init__(self, layer_index: int, n_layers: int, subject: str) -> None:
+        super().__init__(
+            f"Layer {layer_index} does not exist: {subject} has {n_layers} layers, 0 to {n_layers - 1}. "
+            "Mend `layers` in the study, or --layers."
+        )
+
+
+class NeuronOutOfRange(StudyError):
+    def __init__(self, neuron: str, n_neurons: int, subject: str) -> None:
+        super().__init__(
+            f"{neuron} does not exist: a layer of {subject} has {n_neurons} neurons, 0 to {n_neurons - 1}."
+        )
+
+
+class CorpusError(NeuronAssetsError):
+    """There is not enough text to work on."""
+
+
+class NoDocuments(CorpusError):
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"The corpus {source} holds no document that is long enough to give an excerpt. "
+            "Mend `corpus` in the study: another folder, a lower `shortest`, or shorter excerpts."
+        )
+
+
+class TooFewDocuments(CorpusError):
+    def __init__(self, split: str, n_documents: int, wanted: int) -> None:
+        super().__init__(
+            f"The {split} pool would hold {n_documents} documents, {wanted} are needed for honest intervals. "
+            "Give the corpus more documents, or lower `fewest_documents` under `splits` in the study."
+        )
+
+
+class TooFewExcerpts(CorpusError):
+    def __init__(self, split: str, n_excerpts: int, wanted: int) -> None:
+        super().__init__(
+            f"The {split} pool holds {n_excerpts} excerpts, the study asks for {wanted} a neuron. "
+            f"Give the corpus more text, or lower `top` or `random` of `{split}` under `splits` in the study."
+        )
+
+
+class SubjectError(NeuronAssetsError):
+    """The subject model is not what the study says, or does not compute numbers."""
+
+
+class SubjectMismatch(SubjectError):
+    def __init__(self, subject: str, what: str, found: object, expected: object) -> None:
+        super().__init__(
+            f"{subject} has {found} {what}, the study says {expected}. Mend `subject` in the study, or load another model."
+        )
+
+
+class NonFiniteActivations(SubjectError):
+    def __init__(self, layer_index: int, neuron_index: int, excerpt_index: int) -> None:
+        super().__init__(
+            f"L{layer_index}N{neuron_index} is NaN or infinite on excerpt {excerpt_index}. Nothing of this pass was "
+            "written. Check the weights for NaN, and try a wider dtype if the model runs in half precision."
+        )
+
+
+class ActivationsTooLarge(SubjectError):
+    def __init__(self, layer_index: int, peak: float) -> None:
+        super().__init__(
+            f"Layer {layer_index} reaches {peak:.6g}, more than float16 can hold. "
+            "Set `stored_as: float32` under `activations` in the study."
+        )
+
+
+class ExplanationError(NeuronAssetsError):
+    """An explanation, or a simulation made from it, cannot be worked with."""
+
+
+class UnreadableExplanation(ExplanationError):
+    def __init__(self, text: str, where: str) -> None:
+        super().__init__(
+            f"The `rules` simulator cannot read {where!r} in {text!r}. "
+            "It reads only the sentences that docs/rules.md lists; choose another simulator for free text."
+        )
+
+
+class UnequalLengths(ExplanationError):
+    def __init__(self, n_true: int, n_simulated: int) -> None:
+        super().__init__(f"{n_simulated} simulated activations for {n_true} true ones: they must stand token by token.")
+
+
+class RunFailed(NeuronAssetsError):
+    def __init__(self, run: str, error: BaseException) -> None:
+        super().__init__(
+            f"The run {run!r} failed: {type(error).__name__}: {error}. "
+            "What was made before it stays; the Dagster UI shows the run and its log."
+        )
+
+
+class TableError(NeuronAssetsError):
+    """A table cannot be read, trusted or written."""
+
+
+class MissingTable(TableError, FileNotFoundError):
+    def __init__(self, path: object, asset: str) -> None:
+        super().__init__(f"{path} does not exist. Materialize {asset} first.")
+
+
+class UnreadableTable(TableError):
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{path} is not a table of this package, or is damaged ({reason}). Remove it and materialize its asset again."
+        )
+
+
+class InvalidTable(TableError):
+    def __init__(self, table: str, problems: Sequence[str]) -> None:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(f"The table {table} does not keep its schema, so it was not handed on:{listed}")
+
+
+class ForeignLineage(TableError):
+    def __init__(self, path: object, found: str, expected: str) -> None:
+        super().__init__(
+            f"{path} was made by another version of the study (lineage {found}, the study now says {expected}). "
+            "Materialize it again before what is made from it."
+        )
+
+
+class ChangedInput(TableError):
+    def __init__(self, path: object, input_path: object) -> None:
+        super().__init__(
+            f"{path} was made from other content than {input_path} holds now. "
+            "Materialize it again before what is made from it."
+        )
+
+
+class FailedWrite(TableError):
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{path} could not be written ({reason}); what stood there before is untouched. "
+            "Check that the folder is writable and the disk has room, then materialize again."
+        )

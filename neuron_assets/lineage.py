@@ -1,0 +1,56 @@
+"""The fingerprint of what a table was made with: only the study's fields that can change its rows, chained.
+
+Here: which fields those are, per table. Not here: where the fingerprint is written and checked (`tables/parquet.py`,
+`assets/io_manager.py`). Lists of layers, neurons and scorers are in none of them: rows are keyed by these.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from neuron_assets.study import Study
+
+LAYOUT = 1
+"""Raised when a table's columns or the meaning of a value change."""
+
+INPUTS: Mapping[str, tuple[str, ...]] = {
+    "excerpts": (),
+    "activations": ("excerpts",),
+    "neuron_statistics": ("excerpts",),
+    "explanations": ("excerpts", "activations"),
+    "candidates": ("explanations",),
+    "simulations": ("excerpts", "activations", "candidates"),
+    "scores": ("excerpts", "activations", "candidates", "simulations"),
+    "layer_summary": ("scores",),
+}
+"""The tables that each table is made from; every table stands after its inputs."""
+
+
+def lineages(study: Study) -> dict[str, str]:
+    """A fingerprint of sixteen hexadecimal digits for each table of the study."""
+    made: dict[str, str] = {}
+    for table, inputs in INPUTS.items():
+        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": [made[name] for name in inputs]}
+        made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return made
+
+
+def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
+    pools = study.splits.model_dump(exclude={"fewest_documents"})
+    harvested = {
+        "subject": study.subject.model_dump(exclude={"n_layers"}),
+        "splits": pools,
+        "activations": study.activations.model_dump(),
+    }
+    return {
+        # The fewest documents a pool may hold is a condition, not an ingredient.
+        "excerpts": {"tokenizer": "bundled", "corpus": study.corpus.model_dump()},
+        "activations": harvested,
+        "neuron_statistics": harvested,
+        "explanations": {"explainer": study.explainer_identity},
+        "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
+        "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
+        "scores": {"scoring": study.scoring.model_dump()},
+        "layer_summary": {},
+    }

@@ -1,0 +1,25 @@
+"""Controls: what a score would be if the explanation had nothing to do with the neuron.
+
+Here: which neuron lends its explanation. Not here: simulating and scoring it, which goes the way of every explanation.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SHUFFLED_CONTROL = "shuffled_control"
+"""The author of a candidate whose text is another neuron's."""
+
+
+def lenders(neuron_indices: Sequence[int], layer_index: int, seed: int) -> dict[int, int]:
+    """For each neuron of a layer another one, whose explanation it is to be scored with; empty for a lone neuron.
+
+    The neurons stand in a seeded circle, in the order of a number that depends only on the seed, the layer and the
+    neuron: each borrows from the next. One more neuron changes the lender of one other.
+    """
+    if len(neuron_indices) < 2:
+        return {}
+    circle = sorted(
+        neuron_indices, key=lambda neuron: (np.random.default_rng([seed, layer_index, neuron]).random(), neuron)
+    )
+    return dict(zip(circle, [*circle[1:], circle[0]], strict=True))

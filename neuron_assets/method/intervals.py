@@ -1,0 +1,239 @@
+"""How far a score may be off, had other documents been drawn: percentile bootstrap over documents.
+
+The tokens of a document hang together, so that whole documents are resampled, never tokens or excerpts. A document's
+six sums stand for it (`scoring.DocumentSums`): a draw is a count of how often each document was taken, and its
+correlation is one product of counts and sums.
+
+Here: the interval of a neuron's score and of the mean score of a layer. Not here: the score itself (`scoring.py`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from neuron_assets.method.records import NeuronId
+from neuron_assets.method.scoring import N_SUMS, DocumentSums, correlation_from_sums
+
+FEWEST_DOCUMENTS = 5
+FEWEST_NEURONS = 2
+MOST_UNDEFINED = 0.1
+"""Where more than this share of the draws has no score, there is no interval: the score hangs on one or two documents
+(one that alone makes a series vary is missing from about 35 % of the draws, two from about 12 %, three from 4 %)."""
+
+_CHUNK_BYTES = 1 << 22
+"""About what the resampled sums of the neurons at hand may take, whatever the number of neurons."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NeuronSums:
+    """The documents that one neuron is scored on, by why their excerpts were chosen."""
+
+    neuron: NeuronId
+    top: DocumentSums | None
+    """None for the score on random excerpts only."""
+    random: DocumentSums
+
+    @property
+    def document_indices(self) -> Int[np.ndarray, " row"]:
+        """Of the random documents, then the top ones; a document of both strata stands twice."""
+        top = () if self.top is None else (self.top.document_indices,)
+        return np.concatenate((self.random.document_indices, *top))
+
+    @property
+    def sums(self) -> Float[np.ndarray, "row 6"]:
+        """Rows as in `document_indices`."""
+        return np.concatenate((self.random.sums, *(() if self.top is None else (self.top.sums,))))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Of one neuron's score. Both ends, or a reason why there are none."""
+
+    low: float | None
+    high: float | None
+    n_documents: int
+    """Distinct ones, both strata together."""
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInterval:
+    """Of the mean score of a layer's neurons. Both ends, or a reason why there are none."""
+
+    mean: float | None
+    """Over the neurons whose score is defined; None where there is none."""
+    low: float | None
+    high: float | None
+    n_neurons: int
+    """All that were given, defined or not."""
+    n_undefined: int
+    """Those left out of the mean. They count neither as 0 nor as anything else."""
+    failure: str | None = None
+
+
+class _Ends(NamedTuple):
+    low: Float[np.ndarray, " row"]
+    high: Float[np.ndarray, " row"]
+    undefined: Float[np.ndarray, " row"]
+    """The share of the draws that are undefined, 0 to 1."""
+
+
+Counts = Callable[[NeuronSums], Float[np.ndarray, "row draw"]]
+
+
+def neuron_interval(sums: NeuronSums, *, seed: int, n_draws: int = 1000, level: float = 0.95) -> Interval:
+    """The interval of one neuron's score; what `neuron_intervals` gives it among others."""
+    return neuron_intervals([sums], seed=seed, n_draws=n_draws, level=level)[0]
+
+
+def neuron_intervals(
+    neurons: Sequence[NeuronSums], *, seed: int, n_draws: int = 1000, level: float = 0.95
+) -> tuple[Interval, ...]:
+    """The intervals of many neurons' scores, in the order given: percentile bootstrap, stratified.
+
+    Resampled: with replacement, as many random documents as there are, and apart from them as many top documents as
+    there are; a document goes with all its excerpts of that stratum. Not resampled: the tokens and excerpts of a
+    document, the choice of the top excerpts, the explanation and its simulation. A neuron's draws depend on the seed
+    and its own indices only, not on its neighbours, and its random documents are drawn alike with or without top ones.
+    Draws without a score are left out; above a tenth of them there is no interval.
+    """
+
+    def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
+        rng = np.random.default_rng([seed, sums.neuron.layer_index, sums.neuron.neuron_index])
+        strata = [sums.random] if sums.top is None else [sums.random, sums.top]
+        return np.concatenate([_resample(rng, len(stratum.sums), n_draws) for stratum in strata])
+
+    intervals: list[Interval] = []
+    for chunk in _chunks(neurons, n_draws):
+        ends = _percentiles(_correlations(chunk, n_draws, counts), level)
+        intervals.extend(_interval(sums, *row) for sums, row in zip(chunk, zip(*ends, strict=True), strict=True))
+    return tuple(intervals)
+
+
+def layer_interval(
+    neurons: Sequence[NeuronSums], *, seed: int, n_draws: int = 1000, level: float = 0.95
+) -> LayerInterval:
+    """The interval of the mean score over the neurons given: percentile bootstrap over documents and over neurons.
+
+    Resampled: with replacement, as many documents as there are among all neurons and both strata together, once a
+    draw, and these counts hold for every neuron and stratum, as the neurons saw the same documents; then as many
+    neurons as have a score. A neuron without a score in a draw is left out of that draw's mean. Not resampled: as in
+    `neuron_intervals`. The draws depend on the seed and on the numbers of documents and neurons only.
+
+    The percentiles are moved so that the draws have the mean at their middle. As one count holds for all neurons, a
+    draw changes how many top and random documents a neuron has, which pulls every r down a little; over many neurons
+    that pull, which the real sampling of documents does not have, grows larger than the interval is wide.
+    """
+    points = np.array([float(correlation_from_sums(sums.sums.sum(axis=0))) for sums in neurons])
+    scored = [sums for sums, r in zip(neurons, points, strict=True) if np.isfinite(r)]
+    n_undefined = len(neurons) - len(scored)
+    mean = float(np.nanmean(points)) if scored else None
+    documents = np.unique(np.concatenate([sums.document_indices for sums in scored])) if scored else np.empty(0, int)
+    failure = _too_few(len(scored), FEWEST_NEURONS, "scored neurons") or _too_few_documents(len(documents))
+    if mean is None or failure is not None:
+        return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
+
+    means = _layer_means(scored, documents, seed, n_draws)
+    ends = _percentiles(means[np.newaxis], level)
+    failure = _too_often_undefined(float(ends.undefined[0]))
+    if failure is not None:
+        return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
+    pull = float(np.nanmean(means)) - mean
+    low, high = (float(np.clip(end[0] - pull, -1, 1)) for end in (ends.low, ends.high))
+    return LayerInterval(mean, low, high, len(neurons), n_undefined)
+
+
+def _layer_means(
+    scored: Sequence[NeuronSums], documents: Int[np.ndarray, " document"], seed: int, n_draws: int
+) -> Float[np.ndarray, " draw"]:
+    """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a score."""
+    rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
+    taken = _resample(rng, len(documents), n_draws)
+
+    def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
+        return taken[np.searchsorted(documents, sums.document_indices)]
+
+    draws = np.empty((n_draws, len(scored)))
+    start = 0
+    for chunk in _chunks(scored, n_draws):
+        draws[:, start : start + len(chunk)] = _correlations(chunk, n_draws, counts).T
+        start += len(chunk)
+    means = np.full(n_draws, np.nan)
+    for draw, of_neurons in enumerate(draws):
+        drawn = of_neurons[rng.integers(len(scored), size=len(scored))]
+        defined = drawn[~np.isnan(drawn)]
+        if len(defined):
+            means[draw] = defined.mean()
+    return means
+
+
+def _correlations(neurons: Sequence[NeuronSums], n_draws: int, counts: Counts) -> Float[np.ndarray, "neuron draw"]:
+    """Each neuron's r in each draw, NaN where undefined; `counts` says how often a draw takes each of its rows.
+
+    Only a neuron's own documents are multiplied: most documents of a pool hold nothing that a given neuron kept.
+    """
+    totals = np.empty((len(neurons), N_SUMS, n_draws))
+    with np.errstate(all="ignore"):  # sums that are not finite have no score, and `_interval` says so
+        for i, sums in enumerate(neurons):
+            np.matmul(sums.sums.T, counts(sums), out=totals[i])
+    return correlation_from_sums(np.moveaxis(totals, 1, -1))
+
+
+def _resample(rng: np.random.Generator, n_documents: int, n_draws: int) -> Float[np.ndarray, "document draw"]:
+    """How often each document is taken when as many are drawn, with replacement, as there are."""
+    if n_documents == 0:
+        return np.zeros((0, n_draws))
+    cells = rng.integers(n_documents, size=(n_documents, n_draws))
+    cells *= n_draws
+    cells += np.arange(n_draws)
+    return np.bincount(cells.ravel(), minlength=cells.size).reshape(cells.shape).astype(np.float64)
+
+
+def _percentiles(draws: Float[np.ndarray, "row draw"], level: float) -> _Ends:
+    """Both ends of the middle `level` of each row's defined draws, interpolated as numpy's quantile does it.
+
+    numpy's nanquantile says the same, a row at a time in Python: 10,000 neurons would wait for it.
+    """
+    ordered = np.sort(draws, axis=1)  # NaN goes last
+    n_defined = np.count_nonzero(~np.isnan(draws), axis=1)
+    ends = []
+    for part in ((1 - level) / 2, (1 + level) / 2):
+        place = part * np.maximum(n_defined - 1, 0)
+        below = np.floor(place).astype(int)
+        above = np.minimum(below + 1, np.maximum(n_defined - 1, 0))
+        row = np.arange(len(draws))
+        ends.append(ordered[row, below] + (ordered[row, above] - ordered[row, below]) * (place - below))
+    return _Ends(ends[0], ends[1], 1 - n_defined / draws.shape[1])
+
+
+def _interval(sums: NeuronSums, low: float, high: float, undefined: float) -> Interval:
+    n_documents = len(np.unique(sums.document_indices))
+    failure = _too_few_documents(n_documents)
+    if failure is None and not np.isfinite(sums.sums).all():
+        failure = "not finite"
+    failure = failure or _too_often_undefined(undefined)
+    if failure is not None:
+        return Interval(None, None, n_documents, failure)
+    return Interval(float(low), float(high), n_documents)
+
+
+def _too_few_documents(n_documents: int) -> str | None:
+    return _too_few(n_documents, FEWEST_DOCUMENTS, "documents")
+
+
+def _too_few(n: int, fewest: int, what: str) -> str | None:
+    return f"{n} of the {fewest} {what} that an interval needs" if n < fewest else None
+
+
+def _too_often_undefined(share: float) -> str | None:
+    return f"{share:.0%} of the draws have no score" if share > MOST_UNDEFINED else None
+
+
+def _chunks(neurons: Sequence[NeuronSums], n_draws: int) -> Iterator[Sequence[NeuronSums]]:
+    """The neurons in runs whose sums take about `_CHUNK_BYTES`."""
+    length = max(1, _CHUNK_BYTES // (8 * N_SUMS * n_draws))
+    for start in range(0, len(neurons), length):
+        yield neurons[start : start + length]

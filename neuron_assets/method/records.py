@@ -1,0 +1,96 @@
+"""The nouns of the method, as frozen values: documents, tokens, neurons, what a neuron did on some excerpts.
+
+Here: what everything else speaks of. Not here: how any of it is stored (`tables/`) or computed.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+T = TypeVar("T")
+
+Split = Literal["train", "calibration", "valid", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+"""Pools of documents: `train` is shown to the explainer, `calibration` serves for fitting and choosing, `valid` is
+scored, `test` is kept unseen for a final report."""
+
+Kind = Literal["top", "random"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Why a neuron keeps an excerpt: one of its highest peaks, or drawn without looking."""
+
+LARGEST = 10
+"""Scaled and simulated activations run from 0 to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that is never split between pools."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NeuronId:
+    """One unit of one layer's MLP, after its non-linearity; both indices start at 0."""
+
+    layer_index: int
+    neuron_index: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer_index}N{self.neuron_index}"
+
+    @classmethod
+    def parse(cls, text: str) -> "NeuronId":
+        """Reads `L3N307`, `3.307` or `3/307`; raises ValueError on anything else."""
+        match = re.fullmatch(r"[Ll]?(\d{1,4})[Nn./](\d{1,7})", text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is no neuron; write it like L3N307")
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """The tokens of some excerpts of equal length, as codes into the distinct strings that occur."""
+
+    codes: Int[np.ndarray, "excerpt token"]
+    strings: tuple[str, ...]
+    """What a reader sees of each code: bytes that are no text of their own stand as <0xE2>."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exemplars:
+    """What one neuron did on the excerpts that were kept for it, of one split: top ones first, then random ones."""
+
+    tokens: Tokens
+    activations: Float[np.ndarray, "excerpt token"]
+    """Raw, in the neuron's own unit; not scaled."""
+    is_top: Bool[np.ndarray, " excerpt"]
+    document_indices: Int[np.ndarray, " excerpt"]
+    excerpt_indices: Int[np.ndarray, " excerpt"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NeuronRecord:
+    """A neuron with the exemplars of one split."""
+
+    neuron: NeuronId
+    exemplars: Exemplars
+
+    def only(self, rows: Int[np.ndarray, " row"]) -> "NeuronRecord":
+        """The same neuron with some of the rows, in their order."""
+        old = self.exemplars
+        tokens = Tokens(old.tokens.codes[rows], old.tokens.strings)
+        kept = (old.activations, old.is_top, old.document_indices, old.excerpt_indices)
+        return NeuronRecord(self.neuron, Exemplars(tokens, *(column[rows] for column in kept)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What came of one question: a value, or the reason why there is none. Never both, never a stand-in value."""
+
+    value: T | None
+    failure: str | None = None

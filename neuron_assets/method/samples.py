@@ -1,0 +1,77 @@
+"""Which held-out excerpts a score is made from, and the judgement of one simulation on them.
+
+Here: top-and-random and random-only (Bills et al. 2023), and what each judgement carries on for its intervals. Not here:
+the arithmetic (`scoring.py`, `intervals.py`), who simulated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from neuron_assets.method.intervals import NeuronSums
+from neuron_assets.method.records import Exemplars, NeuronRecord
+from neuron_assets.method.scoring import Score, document_sums, score
+
+Sample = Literal["top_and_random", "random_only"]
+SAMPLES: tuple[Sample, ...] = get_args(Sample)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The rows of a neuron's held-out exemplars that one score is made from."""
+
+    top: Int[np.ndarray, " row"]
+    random: Int[np.ndarray, " row"]
+
+    @property
+    def both(self) -> Int[np.ndarray, " row"]:
+        return np.concatenate([self.top, self.random])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """One simulation on one sample of held-out excerpts."""
+
+    score: Score
+    sums: NeuronSums | None
+    """None where there was no simulation."""
+    n_excerpts: int
+    n_tokens: int
+
+
+def sampled_rows(exemplars: Exemplars, n_top: int, n_random: int) -> Mapping[Sample, Rows]:
+    """Top-and-random: the first `n_top` top excerpts and the first `n_random` random ones that are not among them.
+    Random-only: all random excerpts, drawn without looking, so one of them may be a top excerpt too.
+    """
+    top = np.flatnonzero(exemplars.is_top)[:n_top]
+    random = np.flatnonzero(~exemplars.is_top)
+    new = random[~np.isin(exemplars.excerpt_indices[random], exemplars.excerpt_indices[top])]
+    nothing = np.zeros(0, np.int64)
+    return {"top_and_random": Rows(top, new[:n_random]), "random_only": Rows(nothing, random)}
+
+
+def simulated_rows(exemplars: Exemplars, n_top: int) -> Int[np.ndarray, " row"]:
+    """The rows that any sample may need, each excerpt once: what has to be simulated."""
+    rows = np.concatenate([np.flatnonzero(exemplars.is_top)[:n_top], np.flatnonzero(~exemplars.is_top)])
+    _, first = np.unique(exemplars.excerpt_indices[rows], return_index=True)
+    return rows[np.sort(first)]
+
+
+def judge(record: NeuronRecord, rows: Rows, simulated: Float[np.ndarray, "excerpt token"]) -> Judgement:
+    """The score of a simulation of all of the record's exemplars, on some of their rows.
+
+    A row of NaN says that the excerpt could not be simulated; the score is then undefined, not made of the others.
+    """
+    n_tokens = record.exemplars.activations.shape[1]
+    both = rows.both
+    if np.isnan(simulated[both]).any():
+        n_missing = int(np.isnan(simulated[both]).any(axis=1).sum())
+        failure = f"{n_missing} of {len(both)} excerpts have no simulation"
+        return Judgement(Score(None, None, None, failure), None, len(both), len(both) * n_tokens)
+    true, documents = record.exemplars.activations, record.exemplars.document_indices
+    top, random = (document_sums(true[part], simulated[part], documents[part]) for part in (rows.top, rows.random))
+    sums = NeuronSums(record.neuron, top if len(rows.top) else None, random)
+    return Judgement(score(true[both], simulated[both]), sums, len(both), len(both) * n_tokens)

@@ -1,0 +1,72 @@
+"""Where a user's studies and tables lie, and the only code that reads the environment.
+
+    PROJECT/
+      dagster_home/dagster.yaml      DAGSTER_HOME
+      studies/NAME/study.yaml        what the user writes; more folders by NEURON_ASSETS_STUDIES
+      data/NAME/TABLE/L03.parquet    what is made; elsewhere by NEURON_ASSETS_DATA (a folder, or s3://...)
+
+Here: finding. Not here: what a study says (`study.py`).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuron_assets.errors import StudyNotFound
+from neuron_assets.study import NAME, Study, read_study
+
+BUNDLED_STUDIES = Path(__file__).parent / "studies"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    dagster_home: Path
+    """Absolute."""
+    tables: str
+    """A folder, or a URL that fsspec knows."""
+    study_folders: tuple[Path, ...]
+    """Searched in this order, after the bundled studies; each holds one folder a study."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], folder: Path) -> "Project":
+        """The project around `folder`, unless the environment says otherwise.
+
+        The root is the parent of DAGSTER_HOME; where that is not set, the nearest folder upwards that holds a
+        `dagster_home`, or else `folder` itself.
+        """
+        home = Path(environ.get("DAGSTER_HOME") or _root_around(folder) / "dagster_home").absolute()
+        more = [Path(text).absolute() for text in environ.get("NEURON_ASSETS_STUDIES", "").split(os.pathsep) if text]
+        return cls(
+            dagster_home=home,
+            tables=environ.get("NEURON_ASSETS_DATA") or str(home.parent / "data"),
+            study_folders=(home.parent / "studies", *more),
+        )
+
+    def study_files(self) -> dict[str, Path]:
+        """The file of each study by its name; an earlier folder wins."""
+        files: dict[str, Path] = {}
+        for folder in (BUNDLED_STUDIES, *self.study_folders):
+            for path in sorted(folder.glob("*/study.yaml")):
+                if NAME.fullmatch(path.parent.name):
+                    files.setdefault(path.parent.name, path)
+        return files
+
+    def study(self, name: str) -> Study:
+        """Raises StudyNotFound, and what `read_study` raises."""
+        files = self.study_files()
+        if name not in files:
+            raise StudyNotFound(name, files)
+        return read_study(files[name])
+
+
+def current_project() -> Project:
+    """The project of this process."""
+    return Project.from_environment(os.environ, Path.cwd())
+
+
+def _root_around(folder: Path) -> Path:
+    for candidate in (folder, *folder.parents):
+        if (candidate / "dagster_home").is_dir():
+            return candidate
+    return folder

@@ -1,0 +1,183 @@
+"""Materializes a study from the command line or a notebook: what is missing or outdated, and nothing else.
+
+Here: which runs to make, in which order: the forward pass once for all layers, then each layer by itself, then the summary.
+Not here: what the runs do (`assets/`). Runs are recorded in the Dagster instance, so the UI shows them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import dagster as dg
+from dagster import AssetSelection, DagsterInstance
+
+from neuron_assets.assets.activations import Progress
+from neuron_assets.assets.partitions import layer_key
+from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError
+from neuron_assets.lineage import INPUTS, lineages
+from neuron_assets.study import Study
+from neuron_assets.tables.parquet import read_table
+from neuron_assets.tables.store import TableStore
+
+FORWARD = ("activations", "neuron_statistics")
+BY_LAYER = ("explanations", "candidates", "simulations", "scores")
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to materialize of a study."""
+
+    study: Study
+    layers: tuple[int, ...]
+    neurons: int | Literal["all"] | None = None
+    """None: as the study says."""
+
+    def key(self, layer_index: int) -> str:
+        return layer_key(layer_index, self.study.subject.n_layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that is to be made."""
+
+    title: str
+    tables: tuple[str, ...]
+    first_layer: str | None = None
+    last_layer: str | None = None
+    config: Any = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        if self.first_layer is None or self.first_layer == self.last_layer:
+            return {}
+        return {_RANGE_START: self.first_layer, _RANGE_END: str(self.last_layer)}
+
+
+def materialize(
+    wanted: Wanted, instance: DagsterInstance, root: str, progress: Progress, on_run: Callable[[Run], None]
+) -> int:
+    """Makes the runs that are needed, telling `on_run` of each before it starts; gives their number.
+
+    Raises the error of this package that a run failed with, or RunFailed. What other runs made stays.
+    """
+    resources = table_resources(root, progress)
+    store = TableStore.at(root)
+    assets = build_study(wanted.study).assets or ()
+    n_runs = 0
+    for run in _runs(wanted, store, instance):
+        on_run(run)
+        n_runs += 1
+        _make(wanted.study, run, instance, assets, resources)
+    return n_runs
+
+
+def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resources: dict[str, object]) -> None:
+    selection = AssetSelection.assets(*(asset_key(study, table) for table in run.tables))
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    try:
+        dg.materialize(
+            list(assets),
+            selection=selection,
+            instance=instance,
+            resources=resources,
+            partition_key=None if run.tags else run.first_layer,
+            tags=run.tags,
+            run_config=quiet | (run.config or {}),
+        )
+    except Exception as error:
+        culprit = _our_error(error)
+        if culprit is None:
+            raise RunFailed(run.title, error) from error
+        raise culprit from error
+
+
+def _our_error(error: BaseException | None) -> NeuronAssetsError | None:
+    """The error of this package that Dagster wrapped, if there is one."""
+    seen: set[int] = set()  # chains of contexts may be circles
+    while error is not None and id(error) not in seen:
+        if isinstance(error, NeuronAssetsError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _runs(wanted: Wanted, store: TableStore, instance: DagsterInstance) -> Iterator[Run]:
+    """The runs that are needed; each is decided on after the one before it was made."""
+    study = wanted.study
+    state = _State(wanted, store, instance)
+    forward = [layer for layer in wanted.layers if not all(state.stands(table, layer) for table in FORWARD)]
+    if not state.stands("excerpts", None) and not forward:
+        forward = list(wanted.layers)
+    for first, last in _stretches(forward):
+        tables: tuple[str, ...] = FORWARD if state.stands("excerpts", None) else ("excerpts", *FORWARD)
+        title = f"{' and '.join(tables)} of L{first} to L{last}: one forward pass"
+        yield Run(title, tables, wanted.key(first), wanted.key(last))
+    for layer in wanted.layers:
+        stale = [table for table in BY_LAYER if not state.stands(table, layer)]
+        if stale:
+            tables = BY_LAYER[BY_LAYER.index(stale[0]) :]
+            key = wanted.key(layer)
+            config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
+            yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
+    if not state.summary_stands():
+        yield Run("summary of all layers", ("layer_summary",))
+
+
+def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> Any:
+    config = {"all": True} if neurons == "all" else {} if neurons is None else {"per_layer": neurons}
+    return {"ops": {f"{study.name}__explanations": {"config": config}}}
+
+
+def _stretches(layers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and last layer of each unbroken stretch: a run covers one."""
+    for layer in layers:
+        if layer - 1 not in layers:
+            last = layer
+            while last + 1 in layers:
+                last += 1
+            yield layer, last
+
+
+class _State:
+    """What is there already, in the files and in the instance's history."""
+
+    def __init__(self, wanted: Wanted, store: TableStore, instance: DagsterInstance) -> None:
+        self._wanted, self._store, self._instance = wanted, store, instance
+        self._lineages = lineages(wanted.study)
+
+    def stands(self, table: str, layer: int | None) -> bool:
+        """Whether the table is there, of this lineage, made from what its inputs hold now, and known to Dagster."""
+        key = None if layer is None else self._wanted.key(layer)
+        path = self._store.path(self._wanted.study.name, table, key)
+        try:
+            facts = self._store.current_facts(path, self._lineages[table])
+        except TableError:
+            return False
+        if not self._is_recorded(table, key):
+            return False
+        if table != "explanations" or layer is None:
+            return True
+        explained = set(read_table(path, facts.table)["neuron_index"])
+        return explained.issuperset(self._wanted.study.neuron_indices(layer, self._wanted.neurons))
+
+    def summary_stands(self) -> bool:
+        """Whether the summary stands and covers every layer whose scores stand."""
+        study = self._wanted.study
+        if not self.stands("layer_summary", None):
+            return False
+        facts = self._store.current_facts(
+            self._store.path(study.name, "layer_summary"), self._lineages["layer_summary"]
+        )
+        scored = [layer for layer in study.layer_indices if self.stands(INPUTS["layer_summary"][0], layer)]
+        paths = [self._store.path(study.name, "scores", self._wanted.key(layer)) for layer in scored]
+        return {self._store.name(path) for path in paths} == set(facts.inputs)
+
+    def _is_recorded(self, table: str, key: str | None) -> bool:
+        asset = asset_key(self._wanted.study, table)
+        if key is None:
+            return self._instance.get_latest_materialization_event(asset) is not None
+        return key in self._instance.get_materialized_partitions(asset)

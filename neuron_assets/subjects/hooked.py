@@ -1,0 +1,125 @@
+"""A subject model out of the transformers library, heard through hooks.
+
+Here: where a family of models keeps its neurons, and one forward pass that hands on what they did. Not here: opening
+weights (`bundled.opening`), keeping anything (`harvest`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.activations import NewGELUActivation
+
+from neuron_assets.errors import LayerOutOfRange, SubjectError, SubjectMismatch
+from neuron_assets.subjects.pieces import Pieces
+from neuron_assets.subjects.subject import Receive
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Where the models of one architecture keep their neurons."""
+
+    blocks: str
+    """Name of the list of blocks, in the base model."""
+    output_projection: str
+    """Name of the MLP's last linear map, in a block: its input is what the neurons did."""
+    n_neurons: Callable[[nn.Module], int]
+    """Width of the input of such a map."""
+
+
+FAMILIES: Mapping[str, Family] = {
+    # Conv1D keeps its weight as [input, output], a Linear as [output, input].
+    "gpt2": Family("h", "mlp.c_proj", lambda projection: int(projection.get_parameter("weight").shape[0])),
+}
+"""By `model_type` of the configuration."""
+
+
+class HookedSubject:
+    """The MLP neurons of a causal language model: one unit of an MLP's hidden layer, after its non-linearity.
+
+    The model is taken over: set to evaluation, its slow GELU replaced. Nothing else must run it at the same time.
+    """
+
+    def __init__(self, name: str, model: PreTrainedModel, pieces: Pieces) -> None:
+        """Takes a model with or without its head; raises SubjectError when its family is not known."""
+        family = FAMILIES.get(model.config.model_type)
+        if family is None:
+            known = ", ".join(FAMILIES)
+            raise SubjectError(f"{name} is a {model.config.model_type} model; known families: {known}.")
+        self._name = name
+        self._pieces = pieces
+        self._base: nn.Module = with_one_kernel_gelu(model.base_model.eval())
+        self._longest = int(model.config.max_position_embeddings)
+        self._family = family
+        self._blocks: nn.ModuleList = getattr(self._base, family.blocks)
+        self._projections = [block.get_submodule(family.output_projection) for block in self._blocks]
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def n_layers(self) -> int:
+        return len(self._projections)
+
+    @property
+    def n_neurons(self) -> int:
+        return self._family.n_neurons(self._projections[0])
+
+    def tokenize(self, text: str) -> list[int]:
+        return self._pieces.tokenize(text)
+
+    def token_strings(self, token_ids: Sequence[int]) -> list[str]:
+        return self._pieces.token_strings(token_ids)
+
+    def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
+        """One forward pass, up to the highest of `layers`.
+
+        Raises LayerOutOfRange, and SubjectMismatch where excerpts are longer than the model can read.
+        """
+        for layer_index in layers:
+            if not 0 <= layer_index < self.n_layers:
+                raise LayerOutOfRange(layer_index, self.n_layers, self._name)
+        if token_ids.shape[1] > self._longest:
+            raise SubjectMismatch(self._name, "positions", self._longest, f"{token_ids.shape[1]} tokens an excerpt")
+        with ExitStack() as stack, torch.inference_mode():
+            stack.enter_context(self._cut_above(max(layers)))
+            for layer_index in layers:
+                hook = self._projections[layer_index].register_forward_pre_hook(_lend(layer_index, receive))
+                stack.callback(hook.remove)
+            device = next(self._base.parameters()).device
+            self._base(input_ids=torch.from_numpy(token_ids.astype(np.int64)).to(device), use_cache=False)
+
+    @contextmanager
+    def _cut_above(self, layer_index: int) -> Iterator[None]:
+        """Inside, the blocks above this layer do not exist: nobody asked what they do."""
+        setattr(self._base, self._family.blocks, self._blocks[: layer_index + 1])
+        try:
+            yield
+        finally:
+            setattr(self._base, self._family.blocks, self._blocks)
+
+
+def with_one_kernel_gelu(model: nn.Module) -> nn.Module:
+    """Replaces each tanh GELU that is written out in eight kernels by the same function in one; returns the model.
+
+    Saves 4 to 13 % of a forward pass on a CPU; values differ by rounding, at most 2e-6 for inputs of common size.
+    """
+    for module in list(model.modules()):
+        for child_name, child in list(module.named_children()):
+            if isinstance(child, NewGELUActivation):
+                setattr(module, child_name, nn.GELU(approximate="tanh"))
+    return model
+
+
+def _lend(layer_index: int, receive: Receive) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def hook(_projection: nn.Module, inputs: tuple[Any, ...]) -> None:
+        receive(layer_index, inputs[0])
+
+    return hook

@@ -1,0 +1,151 @@
+"""Explanations, candidates, simulations and judgements as rows.
+
+Here: the tables below `activations`. Not here: excerpts and activations (`rows.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from neuron_assets.method.controls import SHUFFLED_CONTROL, lenders
+from neuron_assets.method.intervals import Interval
+from neuron_assets.method.records import Answer, NeuronId, NeuronRecord
+from neuron_assets.method.samples import Judgement, Sample
+from neuron_assets.tables.rows import frame, matrix, sums_as_lists
+
+NOBODY = "none"
+"""Stands for the explainer and simulator of a lookup, which has neither."""
+
+
+def explanations_frame(
+    explainer: str, neurons: Sequence[NeuronId], answers: Sequence[Sequence[Answer[str]]]
+) -> pl.DataFrame:
+    """One row a neuron and sample."""
+    rows = [
+        (neuron, sample, answer)
+        for neuron, samples in zip(neurons, answers, strict=True)
+        for sample, answer in enumerate(samples)
+    ]
+    return frame(
+        "explanations",
+        {
+            "layer_index": [neuron.layer_index for neuron, _, _ in rows],
+            "neuron_index": [neuron.neuron_index for neuron, _, _ in rows],
+            "sample": [sample for _, sample, _ in rows],
+            "explainer": [explainer for _ in rows],
+            "explanation": [answer.value for _, _, answer in rows],
+            "failure": [answer.failure for _, _, answer in rows],
+        },
+    )
+
+
+def candidates_frame(explanations: pl.DataFrame, author: str, control_seed: int | None) -> pl.DataFrame:
+    """Each explanation as a candidate of its neuron, and last, unless the seed is None, one shuffled control.
+
+    The control borrows another neuron's first explanation. A lone neuron has none.
+    """
+    own = explanations.select(
+        "layer_index",
+        "neuron_index",
+        pl.col("sample").alias("candidate"),
+        pl.lit(None, pl.Int32).alias("parent"),
+        pl.lit(author).alias("author"),
+        pl.lit(None, pl.Int32).alias("taken_from"),
+        "explainer",
+        "explanation",
+        "failure",
+    )
+    if control_seed is None or explanations.is_empty():
+        return own
+    layer_index = int(explanations["layer_index"][0])
+    lender_of = lenders(explanations["neuron_index"].unique(maintain_order=True).to_list(), layer_index, control_seed)
+    pairs = pl.DataFrame(list(lender_of.items()), {"neuron_index": pl.Int32, "taken_from": pl.Int32}, orient="row")
+    counts = own.group_by("neuron_index").agg((pl.col("candidate").max() + 1).alias("candidate"))
+    texts = own.filter(pl.col("candidate") == 0).select(
+        pl.col("neuron_index").alias("taken_from"), "layer_index", "parent", "explainer", "explanation", "failure"
+    )
+    borrowed = pairs.join(counts, on="neuron_index").join(texts, on="taken_from")
+    controls = borrowed.with_columns(pl.lit(SHUFFLED_CONTROL).alias("author")).select(own.columns)
+    return pl.concat([own, controls]).sort("neuron_index", "candidate")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One judgement and whose it is."""
+
+    neuron: NeuronId
+    candidate: int | None
+    author: str
+    scorer: str
+    sample: Sample
+    explainer: str
+    simulator: str
+    judgement: Judgement
+
+
+def simulations_frame(
+    simulator: str, record: NeuronRecord, candidate: int, answer: Answer[Float[np.ndarray, "excerpt token"]]
+) -> pl.DataFrame:
+    """One row an excerpt of the record; where there is no simulation, each row says why."""
+    excerpt_indices = record.exemplars.excerpt_indices.astype(np.int32)
+    return frame(
+        "simulations",
+        {
+            "layer_index": record.neuron.layer_index,
+            "neuron_index": record.neuron.neuron_index,
+            "candidate": candidate,
+            "excerpt_index": excerpt_indices,
+            "simulator": simulator,
+            "simulated": [None] * len(excerpt_indices) if answer.value is None else answer.value.astype(np.float32),
+            "failure": answer.failure,
+        },
+    )
+
+
+def simulated_matrix(simulations: pl.DataFrame, record: NeuronRecord) -> Float[np.ndarray, "excerpt token"]:
+    """One candidate's simulations by the rows of the record; NaN where an excerpt has none."""
+    there = simulations.filter(pl.col("simulated").is_not_null())
+    values = matrix(there["simulated"])
+    row_of = {excerpt: row for row, excerpt in enumerate(there["excerpt_index"].to_list())}
+    found = np.full(record.exemplars.activations.shape, np.nan, np.float32)
+    for row, excerpt in enumerate(record.exemplars.excerpt_indices.tolist()):
+        if excerpt in row_of:
+            found[row] = values[row_of[excerpt]]
+    return found
+
+
+def scores_frame(scored: Sequence[Scored], intervals: Sequence[Interval | None]) -> pl.DataFrame:
+    """One row a judgement; an interval is None where there was nothing to make one from."""
+    rows = [_score_row(one, interval) for one, interval in zip(scored, intervals, strict=True)]
+    names = rows[0].keys() if rows else ()
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
+    return frame("scores", columns)
+
+
+def _score_row(one: Scored, interval: Interval | None) -> dict[str, Any]:
+    score, sums = one.judgement.score, one.judgement.sums
+    return {
+        "layer_index": one.neuron.layer_index,
+        "neuron_index": one.neuron.neuron_index,
+        "candidate": one.candidate,
+        "author": one.author,
+        "scorer": one.scorer,
+        "sample": one.sample,
+        "explainer": one.explainer,
+        "simulator": one.simulator,
+        "ev_correlation": score.ev_correlation,
+        "ev_correlation_low": interval.low if interval else None,
+        "ev_correlation_high": interval.high if interval else None,
+        "r2": score.r2,
+        "absolute_deviation": score.absolute_deviation,
+        "n_excerpts": one.judgement.n_excerpts,
+        "n_documents": interval.n_documents if interval else 0,
+        "n_tokens": one.judgement.n_tokens,
+        "failure": score.failure,
+        "interval_failure": interval.failure if interval else "there is no score",
+        "document_sums": sums_as_lists(sums.top, sums.random) if sums else [],
+    }

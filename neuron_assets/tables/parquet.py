@@ -1,0 +1,120 @@
+"""Tables as Parquet files: written aside and renamed, with the lineage, the content hash and the inputs inside.
+
+Here: one file. Not here: which file belongs to which asset (`assets/io_manager.py`), what columns mean (`schemas.py`).
+Equal frames with equal facts give equal bytes: no time, no run, no machine is written.
+"""
+
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from neuron_assets.errors import FailedWrite, MissingTable, UnreadableTable
+
+_PREFIX = "neuron_assets."
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What a file says of its table beside the rows."""
+
+    table: str
+    lineage: str
+    """Fingerprint of the study's fields that its rows depend on."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The content hash of each file it was made from, by the file's path below the study's folder."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What a reader of the rows should know: explainer, Python version, ..."""
+    content: str = ""
+    """Hash of the rows; filled in on writing."""
+
+
+def content_hash(frame: pl.DataFrame) -> str:
+    """Sixteen hexadecimal digits of the rows in their order, column by column; not of the file."""
+    digest = hashlib.sha256()
+    for column in frame.iter_columns():
+        digest.update(f"{column.name}:{column.dtype};".encode())
+        buffer = io.BytesIO()
+        column.to_frame().rechunk().write_ipc(buffer, compression="uncompressed")
+        digest.update(buffer.getbuffer())
+    return digest.hexdigest()[:16]
+
+
+def write_table(path: UPath, frame: pl.DataFrame, facts: TableFacts) -> TableFacts:
+    """Writes aside, then renames: a write that fails leaves the old file as it was. Raises FailedWrite."""
+    facts = TableFacts(facts.table, facts.lineage, facts.inputs, facts.notes, content_hash(frame))
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            frame.write_parquet(
+                file, compression="zstd", statistics=True, row_group_size=16384, metadata=_encoded(facts)
+            )
+        aside.rename(path)
+    except OSError as error:
+        _remove(aside)
+        raise FailedWrite(path, str(error)) from error
+    except BaseException:
+        _remove(aside)
+        raise
+    return facts
+
+
+def read_facts(path: UPath) -> TableFacts:
+    """What the file says of itself; raises MissingTable or UnreadableTable."""
+    try:
+        with path.open("rb") as file:
+            metadata = pq.read_metadata(file).metadata or {}
+        plain = {key.decode(): value.decode() for key, value in metadata.items()}
+        return TableFacts(
+            table=plain[_PREFIX + "table"],
+            lineage=plain[_PREFIX + "lineage"],
+            inputs=json.loads(plain[_PREFIX + "inputs"]),
+            notes=json.loads(plain[_PREFIX + "notes"]),
+            content=plain[_PREFIX + "content"],
+        )
+    except FileNotFoundError as error:
+        raise MissingTable(path, f"{path.parent.name}/{path.stem}") from error
+    except KeyError as error:
+        raise UnreadableTable(path, f"it does not say its {str(error).strip(chr(39)).removeprefix(_PREFIX)}") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UnreadableTable(path, _first_line(error)) from error
+
+
+def read_table(path: UPath, table: str, where: pl.Expr | None = None) -> pl.DataFrame:
+    """The rows of the file, or those `where` holds; raises MissingTable, or UnreadableTable for another table's file."""
+    found = read_facts(path).table
+    if found != table:
+        raise UnreadableTable(path, f"it holds the table {found}, not {table}")
+    try:
+        with path.open("rb") as file:
+            frame = pl.scan_parquet(file)
+            return frame.collect() if where is None else frame.filter(where).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UnreadableTable(path, _first_line(error)) from error
+
+
+def _encoded(facts: TableFacts) -> dict[str, str]:
+    values: dict[str, Any] = {"table": facts.table, "lineage": facts.lineage, "content": facts.content}
+    values["inputs"] = json.dumps(dict(facts.inputs), sort_keys=True)
+    values["notes"] = json.dumps(dict(facts.notes), sort_keys=True)
+    return {_PREFIX + key: value for key, value in values.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _remove(path: UPath) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # what could not be written need not be there to remove
+        return

@@ -1,0 +1,102 @@
+"""One neuron gathered from the tables, for people to look at.
+
+Here: reading. Not here: how it is shown (`terminal.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from neuron_assets.method.records import NeuronId, Split
+from neuron_assets.tables.parquet import read_facts, read_table
+from neuron_assets.tables.store import TableStore
+
+
+@dataclass(frozen=True, slots=True)
+class SeenExcerpt:
+    """One excerpt as one neuron saw it, with what was expected of it, if it was simulated."""
+
+    split: str
+    kind: str
+    document: str
+    tokens: tuple[str, ...]
+    activations: tuple[float, ...]
+    simulated: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenNeuron:
+    """What the tables say of one neuron. Without an explanation the neuron was harvested only."""
+
+    neuron: NeuronId
+    explainer: str
+    explanation: str | None
+    failure: str | None
+    scores: tuple[Mapping[str, Any], ...]
+    excerpts: tuple[SeenExcerpt, ...]
+
+
+def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split = "valid") -> SeenNeuron:
+    """Reads one neuron's rows; raises MissingTable where its layer was not harvested."""
+    of_neuron = pl.col("neuron_index") == neuron.neuron_index
+    candidates = _rows(store, study, "candidates", key, of_neuron & (pl.col("candidate") == 0))
+    scores = _rows(store, study, "scores", key, of_neuron)
+    first = candidates.row(0, named=True) if candidates is not None and candidates.height else None
+    return SeenNeuron(
+        neuron=neuron,
+        explainer=first["explainer"] if first else "none",
+        explanation=first["explanation"] if first else None,
+        failure=first["failure"] if first else "not explained yet",
+        scores=tuple(() if scores is None else scores.drop("document_sums").to_dicts()),
+        excerpts=_excerpts(store, study, key, neuron, split),
+    )
+
+
+def _excerpts(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split) -> tuple[SeenExcerpt, ...]:
+    of_neuron = pl.col("neuron_index") == neuron.neuron_index
+    path = store.path(study, "activations", key)
+    rows = read_table(path, "activations", of_neuron & (pl.col("split") == split))
+    texts = read_table(store.path(study, "excerpts"), "excerpts").select("excerpt_index", "document", "tokens")
+    rows = rows.join(texts, on="excerpt_index", maintain_order="left")
+    simulations = _rows(store, study, "simulations", key, of_neuron & (pl.col("candidate") == 0))
+    expected = {} if simulations is None else dict(simulations.select("excerpt_index", "simulated").iter_rows())
+    found = []
+    for row in rows.to_dicts():
+        simulated = expected.get(row["excerpt_index"])
+        found.append(
+            SeenExcerpt(
+                row["split"],
+                row["kind"],
+                row["document"],
+                tuple(row["tokens"]),
+                tuple(row["activations"]),
+                None if simulated is None else tuple(simulated),
+            )
+        )
+    return tuple(found)
+
+
+def best_neurons(store: TableStore, study: str, keys: list[str], author: str, n: int) -> list[NeuronId]:
+    """The neurons of highest top-and-random score of these layers, the highest first."""
+    mine = (
+        (pl.col("sample") == "top_and_random") & (pl.col("author") == author) & pl.col("ev_correlation").is_not_null()
+    )
+    tables = [_rows(store, study, "scores", key, mine) for key in keys]
+    rows = [table.select("layer_index", "neuron_index", "ev_correlation") for table in tables if table is not None]
+    if not rows:
+        return []
+    best = pl.concat(rows).sort("ev_correlation", descending=True, maintain_order=True).head(n)
+    return [NeuronId(layer, neuron) for layer, neuron in best.select("layer_index", "neuron_index").iter_rows()]
+
+
+def corpus_facts(store: TableStore, study: str) -> Mapping[str, str]:
+    """What is to stand beside every printed figure: the corpus's content hash and the Python it was read from."""
+    facts = read_facts(store.path(study, "excerpts"))
+    return {"content": facts.content, **facts.notes}
+
+
+def _rows(store: TableStore, study: str, table: str, key: str, where: pl.Expr) -> pl.DataFrame | None:
+    path = store.path(study, table, key)
+    return read_table(path, table, where) if path.exists() else None

@@ -1,0 +1,208 @@
+"""The tables, each declared once: columns, types, bounds and what every column means.
+
+Here: one pandera model a table. Not here: how records become rows (`rows.py`) or files (`parquet.py`).
+"""
+
+from collections.abc import Mapping
+
+import pandera.polars as pa
+import polars as pl
+
+from neuron_assets.method.records import LARGEST, SPLITS
+
+_SAMPLES = ["top_and_random", "random_only"]
+
+
+class _Table(pa.DataFrameModel):
+    class Config:
+        strict = True
+        ordered = True
+        coerce = False
+
+
+class _OfNeurons(_Table):
+    layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
+    neuron_index: pl.Int32 = pa.Field(ge=0, description="Unit of the layer's MLP, from 0.")
+
+
+class Excerpts(_Table):
+    """The corpus, cut into pieces of equal length."""
+
+    excerpt_index: pl.Int32 = pa.Field(ge=0, unique=True, description="Place in the one shuffled order.")
+    document_index: pl.Int32 = pa.Field(ge=0, description="Number of the document that it was cut from.")
+    document: pl.String = pa.Field(description="Name of that document.")
+    split: pl.String = pa.Field(isin=list(SPLITS), description="Pool of documents: train, calibration, valid or test.")
+    text: pl.String = pa.Field(description="The excerpt as running text; untrusted.")
+    token_ids: pl.List = pa.Field(dtype_kwargs={"inner": pl.Int32()}, description="The subject's token ids.")
+    tokens: pl.List = pa.Field(
+        dtype_kwargs={"inner": pl.String()},
+        description="Each token as a reader sees it; bytes that are no text of their own stand as <0xE2>.",
+    )
+
+
+class Activations(_OfNeurons):
+    """For every neuron, the excerpts that were kept for it and what it did on each of their tokens."""
+
+    split: pl.String = pa.Field(isin=list(SPLITS), description="Pool of documents.")
+    kind: pl.String = pa.Field(
+        isin=["top", "random"], description="One of the highest peaks, or drawn without looking."
+    )
+    rank: pl.Int32 = pa.Field(ge=0, description="From 0: by falling peak within top, by excerpt_index within random.")
+    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`.")
+    peak: pl.Float32 = pa.Field(nullable=False, description="Highest activation over the excerpt's tokens, float32.")
+    activations: pl.List = pa.Field(
+        dtype_kwargs={"inner": pl.Float32()},
+        description="The neuron's activation on each token, raw; rounded to the study's `stored_as`.",
+    )
+
+
+class NeuronStatistics(_OfNeurons):
+    """What each neuron does over the `train` pool: the one that may be known while explaining."""
+
+    n_tokens: pl.Int64 = pa.Field(ge=1, description="Tokens of the train pool.")
+    mean: pl.Float64 = pa.Field(description="Mean activation, exact.")
+    variance: pl.Float64 = pa.Field(ge=0, description="Population variance, exact.")
+    maximum: pl.Float64 = pa.Field(description="Highest activation, exact.")
+    share_positive: pl.Float64 = pa.Field(ge=0, le=1, description="Share of tokens above 0, exact.")
+    n_sampled_tokens: pl.Int64 = pa.Field(ge=1, description="Tokens that the columns below are estimated from.")
+    share_active: pl.Float64 = pa.Field(ge=0, le=1, description="Share of tokens above `active_share` of the maximum.")
+    skewness: pl.Float64 = pa.Field(nullable=True, description="Third standardised moment; null if constant.")
+    kurtosis: pl.Float64 = pa.Field(nullable=True, description="Excess kurtosis; null if constant.")
+    quantile_50: pl.Float64 = pa.Field(description="Median.")
+    quantile_90: pl.Float64 = pa.Field(description="90 % quantile.")
+    quantile_99: pl.Float64 = pa.Field(description="99 % quantile.")
+    quantile_999: pl.Float64 = pa.Field(description="99.9 % quantile.")
+
+
+class _WithExplanation(_OfNeurons):
+    @pa.dataframe_check(name="an explanation or a failure, never both")
+    def explained_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("explanation").is_null() != pl.col("failure").is_null())
+
+
+class Explanations(_WithExplanation):
+    """What the explainer says of each neuron that was asked for."""
+
+    sample: pl.Int32 = pa.Field(ge=0, description="Number of the explanation, where the explainer gives several.")
+    explainer: pl.String = pa.Field(description="Who wrote it: provider, version and parameters.")
+    explanation: pl.String = pa.Field(nullable=True, description="What the neuron looks for, in words.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no explanation.")
+
+
+class Candidates(_WithExplanation):
+    """The explanations that are simulated and scored, and the controls beside them."""
+
+    candidate: pl.Int32 = pa.Field(ge=0, description="Number of the candidate, from 0, within its neuron.")
+    parent: pl.Int32 = pa.Field(nullable=True, ge=0, description="Candidate of the same neuron that it was made from.")
+    author: pl.String = pa.Field(
+        description="Who wrote it; `shuffled_control` for a text borrowed from another neuron."
+    )
+    taken_from: pl.Int32 = pa.Field(
+        nullable=True, ge=0, description="For a shuffled control: neuron_index of the neuron whose text it is."
+    )
+    explainer: pl.String = pa.Field(description="Identity of the explainer behind the text.")
+    explanation: pl.String = pa.Field(nullable=True, description="The text that is simulated.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no text.")
+
+
+class Simulations(_OfNeurons):
+    """What the simulator, reading a candidate's text only, expects on each token of each held-out excerpt."""
+
+    candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
+    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`; never one of the train pool.")
+    simulator: pl.String = pa.Field(description="Who simulated: provider and version.")
+    simulated: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.Float32()}, description=f"Expected activation a token, 0 to {LARGEST}."
+    )
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no simulation.")
+
+    @pa.dataframe_check(name="a simulation or a failure, never both")
+    def simulated_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("simulated").is_null() != pl.col("failure").is_null())
+
+
+class Scores(_OfNeurons):
+    """How well each simulation agrees with what the neuron did."""
+
+    candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
+    author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
+    scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
+    sample: pl.String = pa.Field(isin=_SAMPLES, description="Which held-out excerpts were used.")
+    explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
+    simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
+    ev_correlation: pl.Float64 = pa.Field(
+        nullable=True, ge=-1.000001, le=1.000001, description="Correlation over all tokens at once; null if undefined."
+    )
+    ev_correlation_low: pl.Float64 = pa.Field(
+        nullable=True, description="Lower end of its 95 % interval over documents."
+    )
+    ev_correlation_high: pl.Float64 = pa.Field(nullable=True, description="Upper end of its 95 % interval.")
+    r2: pl.Float64 = pa.Field(nullable=True, description="1 - mean squared error / mean square; uncalibrated.")
+    absolute_deviation: pl.Float64 = pa.Field(
+        nullable=True, description="1 - mean absolute error / mean absolute activation; uncalibrated."
+    )
+    n_excerpts: pl.Int32 = pa.Field(ge=0, description="Excerpts that were scored.")
+    n_documents: pl.Int32 = pa.Field(ge=0, description="Documents that they come from.")
+    n_tokens: pl.Int32 = pa.Field(ge=0, description="Tokens that were scored.")
+    failure: pl.String = pa.Field(nullable=True, description="Why ev_correlation is null.")
+    interval_failure: pl.String = pa.Field(nullable=True, description="Why there is no interval.")
+    document_sums: pl.List = pa.Field(
+        dtype_kwargs={"inner": pl.List(pl.Float64())},
+        description="Per kind and document: is_top, document_index, n, sums of a, s, aa, ss, as. Intervals come from it.",
+    )
+
+    @pa.dataframe_check(name="a score or a failure, never both")
+    def scored_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("ev_correlation").is_null() != pl.col("failure").is_null())
+
+
+class LayerSummary(_Table):
+    """The scores of each layer, by scorer and sample."""
+
+    layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
+    author: pl.String = pa.Field(description="Author of the candidates, shuffled_control, or the name of a lookup.")
+    scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
+    sample: pl.String = pa.Field(isin=_SAMPLES, description="Which held-out excerpts were used.")
+    explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
+    simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
+    n_neurons: pl.Int32 = pa.Field(ge=0, description="Neurons that were asked for.")
+    n_undefined: pl.Int32 = pa.Field(ge=0, description="Neurons without a score; they are in no mean.")
+    mean: pl.Float64 = pa.Field(nullable=True, description="Mean ev_correlation of the neurons that have one.")
+    mean_low: pl.Float64 = pa.Field(nullable=True, description="Lower end of its 95 % interval: documents and neurons.")
+    mean_high: pl.Float64 = pa.Field(nullable=True, description="Upper end of its 95 % interval.")
+    interval_failure: pl.String = pa.Field(nullable=True, description="Why there is no interval.")
+    quantile_10: pl.Float64 = pa.Field(nullable=True, description="10 % quantile of ev_correlation over neurons.")
+    median: pl.Float64 = pa.Field(nullable=True, description="Median over neurons.")
+    quantile_90: pl.Float64 = pa.Field(nullable=True, description="90 % quantile over neurons.")
+    share_above_half: pl.Float64 = pa.Field(nullable=True, ge=0, le=1, description="Share of scores above 0.5.")
+    best_neuron: pl.Int32 = pa.Field(nullable=True, ge=0, description="neuron_index of the highest score.")
+    worst_neuron: pl.Int32 = pa.Field(nullable=True, ge=0, description="neuron_index of the lowest score.")
+
+
+SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
+    "excerpts": Excerpts,
+    "activations": Activations,
+    "neuron_statistics": NeuronStatistics,
+    "explanations": Explanations,
+    "candidates": Candidates,
+    "simulations": Simulations,
+    "scores": Scores,
+    "layer_summary": LayerSummary,
+}
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "excerpts": ("excerpt_index",),
+    "activations": ("layer_index", "neuron_index", "split", "kind", "rank"),
+    "neuron_statistics": ("layer_index", "neuron_index"),
+    "explanations": ("layer_index", "neuron_index", "sample"),
+    "candidates": ("layer_index", "neuron_index", "candidate"),
+    "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
+    "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
+    "layer_summary": ("layer_index", "author", "scorer", "sample"),
+}
+"""The columns that tell the rows of each table apart; tables are sorted by them or in the order they were made."""
+
+
+def empty(table: str) -> pl.DataFrame:
+    """A frame with the columns of `table` and no row."""
+    return pl.DataFrame(schema={name: column.dtype.type for name, column in SCHEMAS[table].to_schema().columns.items()})

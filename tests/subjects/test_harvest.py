@@ -1,0 +1,308 @@
+"""Facts on the harvest: it gives what sorting and counting everything would, whatever the batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from neuron_assets.errors import ActivationsTooLarge, LayerOutOfRange, NonFiniteActivations, TooFewExcerpts
+from neuron_assets.method.records import SPLITS, Split
+from neuron_assets.subjects.harvest import HarvestPlan, Kept, LayerHarvest, harvest
+from neuron_assets.subjects.hooked import HookedSubject
+from neuron_assets.subjects.neuron_statistics import QUANTILES
+from neuron_assets.subjects.subject import Receive
+
+Activations = NDArray[np.float32]
+PLAN = HarvestPlan({"train": Kept(4, 3), "valid": Kept(2, 4)}, seed=5, n_sampled_tokens=10_000, rows_as="float32")
+
+
+@dataclass
+class ArraySubject:
+    """Activations [layer, excerpt, token, neuron] that are known; a token id is its excerpt's index."""
+
+    activations: Activations
+    dtype: torch.dtype = torch.float32
+    n_runs: int = 0
+    layers_asked: set[tuple[int, ...]] = field(default_factory=set)
+    name: str = "known"
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.activations)
+
+    @property
+    def n_neurons(self) -> int:
+        return int(self.activations.shape[3])
+
+    def tokenize(self, text: str) -> list[int]:
+        raise NotImplementedError
+
+    def token_strings(self, token_ids: Sequence[int]) -> list[str]:
+        raise NotImplementedError
+
+    def run(self, token_ids: NDArray[np.int64], layers: Sequence[int], receive: Receive) -> None:
+        self.n_runs += 1
+        self.layers_asked.add(tuple(layers))
+        for layer_index in layers:
+            lent = torch.from_numpy(self.activations[layer_index][token_ids[:, 0]]).to(self.dtype)
+            receive(layer_index, lent)
+            lent.fill_(torch.nan)  # it was only lent
+
+
+@dataclass(frozen=True)
+class World:
+    activations: Activations
+    pools: NDArray[np.int64]
+
+    def harvested(
+        self, plan: HarvestPlan = PLAN, *, batch_size: int = 3, layers: Sequence[int] = (0,)
+    ) -> dict[int, LayerHarvest]:
+        n_excerpts, n_tokens = self.activations.shape[1:3]
+        token_ids = np.repeat(np.arange(n_excerpts)[:, None], n_tokens, 1)
+        subject = ArraySubject(self.activations)
+        return dict(harvest(subject, token_ids, self.pools, layers, plan, batch_size=batch_size))
+
+    def pool(self, split: Split) -> NDArray[np.int64]:
+        return np.flatnonzero(self.pools == SPLITS.index(split))
+
+
+def world(*, seed: int = 0, n_excerpts: int = 40, n_tokens: int = 6, n_neurons: int = 7, kind: str = "any") -> World:
+    """Two layers; excerpts of all four pools, at random."""
+    random = np.random.default_rng(seed)
+    shape = (2, n_excerpts, n_tokens, n_neurons)
+    few = np.array([-3, -1, -0.0, 0, 0.5, 1, np.nextafter(np.float32(1), np.float32(2)), 1e-42], np.float32)
+    activations = {
+        "any": random.normal(0.5, 3, shape),
+        "ties": random.choice(few, shape),
+        "negative": -random.gamma(1, 2, shape),
+        "constant": np.broadcast_to(random.normal(0, 5, (2, 1, 1, n_neurons)), shape),
+        "one": np.where(random.random(shape) < 1 / shape[1] / shape[2], random.normal(0, 9, shape), 0),
+        "far": 1000 + random.normal(0, 0.01, shape),
+    }[kind]
+    pools = np.concatenate([[0] * 8, [2] * 8, random.integers(0, 4, n_excerpts - 16)])
+    return World(activations.astype(np.float32), random.permutation(pools))
+
+
+worlds = st.builds(
+    world,
+    seed=st.integers(0, 2**20),
+    n_excerpts=st.integers(20, 60),
+    n_tokens=st.sampled_from([1, 2, 5, 64]),
+    n_neurons=st.sampled_from([1, 3, 7, 33]),
+    kind=st.sampled_from(["any", "ties", "negative", "constant", "one", "far"]),
+)
+batch_sizes = st.sampled_from([1, 3, 7, 32, 1000])
+
+
+def arrays_of(value: Any, path: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from arrays_of(inner, f"{path}/{key}")
+    elif is_dataclass(value):
+        for each in fields(value):
+            if each.name != "n_batches":
+                yield from arrays_of(getattr(value, each.name), f"{path}/{each.name}")
+    else:
+        yield path, np.asarray(value)
+
+
+def assert_same_bits(found: Any, expected: Any) -> None:
+    for (path, left), (other, right) in zip(arrays_of(found), arrays_of(expected), strict=True):
+        assert (path, left.dtype, left.shape) == (other, right.dtype, right.shape)
+        assert left.tobytes() == right.tobytes(), path
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, batch_sizes, st.sampled_from([0, 1, 3, 8]))
+def test_top_excerpts_are_those_of_a_full_sort(world: World, batch_size: int, n_top: int) -> None:
+    plan = HarvestPlan({"train": Kept(n_top, 0), "valid": Kept(8, 0)}, rows_as="float32")
+
+    layer = world.harvested(plan, batch_size=batch_size)[0]
+
+    for split, kept in plan.kept.items():
+        top = layer.pools[split].top
+        for neuron_index, rows in enumerate(np.moveaxis(world.activations[0], 2, 0)):
+            peaks = rows.max(1).tolist()
+            ranked = sorted(world.pool(split).tolist(), key=lambda excerpt: (-peaks[excerpt], excerpt))
+            assert top.excerpts[neuron_index].tolist() == ranked[: kept.top]
+            np.testing.assert_array_equal(top.peaks[neuron_index], rows[ranked[: kept.top]].max(1))
+            assert top.rows[neuron_index].tobytes() == rows[ranked[: kept.top]].tobytes()
+
+
+@settings(max_examples=25, deadline=None)
+@given(worlds, batch_sizes)
+def test_random_excerpts_are_one_of_each_block_of_the_pool(world: World, batch_size: int) -> None:
+    layer = world.harvested(batch_size=batch_size)[0]
+
+    for split, kept in PLAN.kept.items():
+        random, pool = layer.pools[split].random, world.pool(split)
+        blocks = [set(block.tolist()) for block in np.split(pool, np.arange(1, kept.random) * len(pool) // kept.random)]
+        for neuron_index, excerpts in enumerate(random.excerpts):
+            assert [excerpt in block for excerpt, block in zip(excerpts, blocks, strict=True)] == [True] * kept.random
+            rows = world.activations[0, excerpts, :, neuron_index]
+            assert random.rows[neuron_index].tobytes() == rows.tobytes()
+            np.testing.assert_array_equal(random.peaks[neuron_index], rows.max(1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds, batch_sizes)
+@pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
+def test_statistics_are_those_of_the_train_pool(world: World, batch_size: int) -> None:
+    found = world.harvested(batch_size=batch_size)[0].statistics
+
+    train = world.activations[0, world.pool("train")].astype(np.float64).reshape(-1, world.activations.shape[3])
+    np.testing.assert_allclose(found.mean, train.mean(0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found.variance, train.var(0), rtol=1e-5, atol=1e-12)
+    np.testing.assert_array_equal(found.maximum, train.max(0))
+    np.testing.assert_array_equal(found.positive_share, (train > 0).mean(0))
+    np.testing.assert_array_equal(found.active_share, (train > found.maximum * np.float32(0.1)).mean(0))
+    np.testing.assert_allclose(found.quantiles, np.quantile(train, QUANTILES, axis=0).T, rtol=1e-6)
+    varied = train.min(0) < train.max(0)
+    assert np.isnan(found.skewness[~varied]).all()
+    assert np.isnan(found.kurtosis[~varied]).all()
+    np.testing.assert_allclose(found.skewness[varied], scipy.stats.skew(train[:, varied]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.kurtosis[varied], scipy.stats.kurtosis(train[:, varied]), rtol=1e-5, atol=1e-5)
+    assert (found.n_tokens, found.n_sampled_tokens) == (len(train), len(train))
+
+
+@settings(max_examples=20, deadline=None)
+@given(worlds, st.sampled_from(["float16", "float32"]))
+def test_no_batching_changes_a_bit(world: World, rows_as: Any) -> None:
+    plan = HarvestPlan(PLAN.kept, n_sampled_tokens=20, rows_as=rows_as)
+    expected = world.harvested(plan, batch_size=1, layers=(0, 1))
+
+    for batch_size in (3, 7, 32, 1000):
+        assert_same_bits(world.harvested(plan, batch_size=batch_size, layers=(0, 1)), expected)
+
+
+def test_a_constant_neuron_has_no_variance() -> None:
+    found = world(kind="constant").harvested()[0].statistics
+
+    assert (found.variance == 0).all()
+
+
+def test_a_layer_is_the_same_whichever_others_are_asked() -> None:
+    both = world().harvested(layers=(1, 0))
+
+    assert_same_bits(world().harvested(layers=(1,))[1], both[1])
+    assert list(both) == [0, 1]
+
+
+def test_draws_differ_by_seed_layer_and_pool() -> None:
+    many = world(n_excerpts=400, n_neurons=30)
+    harvests = [many.harvested(HarvestPlan(PLAN.kept, seed=seed), layers=(0, 1)) for seed in (0, 1)]
+    draws = [found[layer].pools["valid"].random.excerpts.tolist() for found in harvests for layer in (0, 1)]
+
+    assert len({str(draw) for draw in draws}) == 4
+
+
+def test_rows_are_stored_as_asked_and_ranked_unrounded() -> None:
+    close = (1000 + np.arange(20).reshape(1, 20, 1, 1) / 100).astype(np.float32)
+    found = World(close, np.array([0, 2] * 10)).harvested(HarvestPlan(PLAN.kept, rows_as="float16"))[0]
+
+    top = found.pools["train"].top
+    assert top.rows.dtype == np.float16
+    assert top.excerpts.tolist() == [[18, 16, 14, 12]]
+    np.testing.assert_array_equal(top.rows, top.peaks[:, :, None].astype(np.float16))
+
+
+def test_half_precision_activations_are_ranked_as_their_values() -> None:
+    halves = torch.from_numpy(world(kind="any").activations).bfloat16()
+    given_in_full = World(halves.float().numpy(), world().pools)
+    subject = ArraySubject(halves.float().numpy(), dtype=torch.bfloat16)
+
+    found = harvest(subject, np.repeat(np.arange(40)[:, None], 6, 1), given_in_full.pools, [0], PLAN, batch_size=3)
+
+    assert_same_bits(dict(found), given_in_full.harvested())
+
+
+def test_one_pass_serves_all_layers() -> None:
+    subject = ArraySubject(world().activations)
+    pools = np.repeat([0, 2, 3], [20, 10, 10])
+    heard: list[tuple[int, int]] = []
+
+    found = harvest(
+        subject,
+        np.repeat(np.arange(40)[:, None], 6, 1),
+        pools,
+        [0, 1],
+        PLAN,
+        batch_size=8,
+        on_progress=lambda n_done, n_excerpts: heard.append((n_done, n_excerpts)),
+    )
+
+    assert (subject.n_runs, subject.layers_asked) == (5, {(0, 1)})
+    assert [(layer.n_forward_passes, layer.n_batches, layer.n_tokens) for layer in found.values()] == [(1, 5, 180)] * 2
+    assert heard == [(8, 30), (16, 30), (20, 30), (28, 30), (30, 30)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_what_is_no_number_is_named(value: float, split: Split) -> None:
+    broken = world()
+    excerpt = int(broken.pool(split)[-2])
+    broken.activations[1, excerpt, 3, 4] = value
+
+    with pytest.raises(NonFiniteActivations, match=f"L1N4 is NaN or infinite on excerpt {excerpt}"):
+        broken.harvested(layers=(0, 1))
+
+
+@pytest.mark.parametrize("value", [65505, -70000])
+def test_what_float16_cannot_hold_is_refused(value: float) -> None:
+    large = world()
+    large.activations[1, large.pool("train"), 3, 4] = value
+
+    assert large.harvested(layers=(1,))[1].statistics.n_tokens
+    with pytest.raises(ActivationsTooLarge, match="Layer 1 reaches"):
+        large.harvested(HarvestPlan(PLAN.kept, rows_as="float16"), layers=(0, 1))
+
+
+def test_the_largest_float16_is_held() -> None:
+    large = world()
+    large.activations[0, large.pool("train")[0], 3, 4] = 65504
+
+    found = large.harvested(HarvestPlan(PLAN.kept, rows_as="float16"))
+
+    assert found[0].pools["train"].top.rows[4, 0, 3] == 65504
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"train": Kept(9, 1)}, "The train pool holds 8 excerpts, the study asks for 9"),
+        ({"train": Kept(1, 1), "valid": Kept(1, 11)}, "The valid pool holds 10 excerpts, the study asks for 11"),
+        ({"train": Kept(0, 0), "test": Kept(0, 1)}, "The test pool holds 0 excerpts, the study asks for 1"),
+        ({"valid": Kept(1, 1)}, "The train pool holds 0 excerpts, the study asks for 1"),
+    ],
+)
+def test_a_pool_that_is_too_small_is_told_before_the_pass(kept: dict[Split, Kept], message: str) -> None:
+    subject = ArraySubject(world(n_excerpts=18).activations)
+
+    with pytest.raises(TooFewExcerpts, match=message):
+        harvest(subject, np.zeros((18, 6), np.int64), np.repeat([0, 2], [8, 10]), [0], HarvestPlan(kept))
+    assert subject.n_runs == 0
+
+
+def test_a_layer_that_does_not_exist_is_told_before_the_pass() -> None:
+    with pytest.raises(LayerOutOfRange, match="Layer 2 does not exist: known has 2 layers"):
+        world().harvested(layers=(0, 2))
+
+
+def test_a_language_model_is_harvested_layer_by_layer(hooked: HookedSubject) -> None:
+    token_ids = np.random.default_rng(1).integers(0, 320, (30, 16))
+    pools = np.repeat([0, 2], 15)
+    blocks: list[NDArray[np.float32]] = []
+    hooked.run(token_ids, [1], lambda _layer_index, block: blocks.append(block.numpy().copy()))
+
+    found = harvest(hooked, token_ids, pools, [1], PLAN, batch_size=4)[1].pools["train"].top
+
+    peaks = blocks[0][:15].max(1)  # excerpt, neuron
+    np.testing.assert_allclose(found.peaks, np.sort(peaks, 0)[::-1][:4].T, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.peaks, found.rows.max(2))
