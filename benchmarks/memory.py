@@ -17,7 +17,7 @@ _BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024
 """Of `ru_maxrss`."""
 
 
-def benchmark(n_excerpts: int = 768) -> list[Row]:
+def benchmark(n_excerpts: int = 640) -> list[Row]:
     """The rows of memory."""
     once, twice = (_peak_megabytes_of_a_process(n) for n in (n_excerpts, 2 * n_excerpts))
     return [

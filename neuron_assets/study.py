@@ -104,7 +104,7 @@ class SampledNeurons(_Section):
 class ExplainerSection(_Section):
     """Who writes the explanations."""
 
-    provider: Literal["rules", "written"] = "rules"
+    provider: Literal["rules", "written", "planted"] = "rules"
     n_rules: Annotated[int, Field(ge=1, le=60)] = RuleParameters().n_rules
     """For rules: the most an explanation may hold."""
     longest: Annotated[int, Field(ge=60, le=4000)] = RuleParameters().longest
@@ -230,6 +230,8 @@ class Study(_Section):
         """What an explanation depends on beside its neuron: the provider, its version and its parameters."""
         if self.explainer.provider == "rules":
             return f"rules/{RULES_VERSION}?n_rules={self.explainer.n_rules}&longest={self.explainer.longest}"
+        if self.explainer.provider == "planted":
+            return f"planted/{RULES_VERSION}"
         return f"written?file={self.explainer.file}"
 
     @property

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from neuron_assets.corpora.standard_library import standard_library_documents
 from neuron_assets.corpora.text_files import text_file_documents
 from neuron_assets.errors import ExplanationError, UnreadableStudy
-from neuron_assets.method.records import Answer, Document, NeuronRecord, Tokens
+from neuron_assets.method.planted import PLANTED_UNITS
+from neuron_assets.method.records import Answer, Document, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.rules.fitting import RuleParameters, explain_by_rules
 from neuron_assets.method.rules.simulating import simulate_by_rules
 from neuron_assets.study import Study
@@ -43,7 +44,7 @@ def open_subject(study: Study) -> "Subject":
     openers: Mapping[str, Callable[[], Subject]] = {
         "bundled": open_bundled,
         "bundled_untrained": lambda: open_untrained_twin(study.subject.seed),
-        "planted": lambda: open_planted([unit.activate for unit in PLANTED_UNITS]),
+        "planted": lambda: open_planted([unit.function for unit in PLANTED_UNITS]),
     }
     subject = openers[study.subject.provider]()
     check_sizes(subject, n_layers=study.subject.n_layers, n_neurons=study.subject.n_neurons)
@@ -54,10 +55,11 @@ def open_explainer(study: Study) -> Explain:
     if study.explainer.provider == "rules":
         parameters = RuleParameters(n_rules=study.explainer.n_rules, longest=study.explainer.longest)
         return lambda record: [Answer(explain_by_rules(record.exemplars, parameters))]
-    written = _written_explanations(study)
+    written = _planted_explanations() if study.explainer.provider == "planted" else _written_explanations(study)
+    source = study.explainer.file or study.explainer.provider
     return lambda record: (
         [Answer(text) for text in written.get(str(record.neuron), ())]
-        or [Answer(None, f"{study.explainer.file} has no explanation of {record.neuron}")]
+        or [Answer(None, f"{source} has no explanation of {record.neuron}")]
     )
 
 
@@ -71,6 +73,14 @@ def _simulate_by_rules(explanation: str, tokens: Tokens) -> Answer[Float[np.ndar
         return Answer(simulate_by_rules(explanation, tokens))
     except ExplanationError as error:
         return Answer(None, f"{type(error).__name__}: {error}")
+
+
+def _planted_explanations() -> Mapping[str, Sequence[str]]:
+    """Of each planted unit the true explanation, if it has one, then the false ones."""
+    return {
+        str(NeuronId(0, index)): [*([unit.true_explanation] if unit.true_explanation else []), *unit.false_explanations]
+        for index, unit in enumerate(PLANTED_UNITS)
+    }
 
 
 def _written_explanations(study: Study) -> Mapping[str, Sequence[str]]:

@@ -23,8 +23,8 @@ SAMPLES: tuple[Sample, ...] = get_args(Sample)
 class Rows:
     """The rows of a neuron's held-out exemplars that one score is made from."""
 
-    top: Int[np.ndarray, " row"]
-    random: Int[np.ndarray, " row"]
+    top: Int[np.ndarray, " top"]
+    random: Int[np.ndarray, " random"]
 
     @property
     def both(self) -> Int[np.ndarray, " row"]:

@@ -193,24 +193,27 @@ class _RunningLayer:
 
     def offer(self, batch: _Batch, activations: Float[torch.Tensor, "excerpt token neuron"]) -> None:
         """Takes in one batch; raises NonFiniteActivations or ActivationsTooLarge."""
-        peaks = activations.amax(1).float()
+        # NaN and infinities survive in a sum, so that one number tells whether there are any.
+        if batch.split == "train":
+            peaks, total = self._moments.offer(activations), self._moments.total()
+        else:
+            peaks, total = activations.amax(1).float(), activations.sum(dtype=torch.float32)
         peaks += 0.0  # makes -0.0 0.0: they are equal, and have to rank as equal
-        self._check(activations, peaks, batch)
+        self._check(total, peaks, activations, batch)
         block = Block(activations, peaks, torch.from_numpy(batch.excerpts).to(peaks.device), batch.first)
         self._top[batch.split].offer(block)
         self._random[batch.split].offer(block)
         if batch.split == "train":
-            self._moments.offer(block)
             self._sample.offer(block)
 
     def _check(
         self,
-        activations: Float[torch.Tensor, "excerpt token neuron"],
+        total: Float[torch.Tensor, ""],
         peaks: Float32[torch.Tensor, "excerpt neuron"],
+        activations: Float[torch.Tensor, "excerpt token neuron"],
         batch: _Batch,
     ) -> None:
-        # NaN and infinities survive in a sum, so that one number tells. It might also overflow: then none is found.
-        if not activations.sum(dtype=torch.float32).isfinite():
+        if not total.isfinite():  # finite numbers may have a sum that is not: then none is found
             for place, neuron_index in activations.isfinite().all(1).logical_not().nonzero().tolist()[:1]:
                 raise NonFiniteActivations(self._layer_index, neuron_index, int(batch.excerpts[place]))
         if self._dtype == torch.float16 and float(peaks.max()) > _LARGEST_FLOAT16:

@@ -57,10 +57,13 @@ class Moments:
         self._partial = torch.empty(3, first.shape[1], device=first.device)
         self._n_tokens = 0
 
-    def offer(self, block: Block) -> None:
-        """Adds the excerpts of this block, one after the other."""
+    def offer(
+        self, activations: Float[torch.Tensor, "excerpt token neuron"]
+    ) -> Float32[torch.Tensor, "excerpt neuron"]:
+        """Adds the excerpts one after the other; gives their peaks, as each of them is in the cache just then."""
+        peaks = torch.empty(activations.shape[0], activations.shape[2], device=activations.device)
         scratch, (distance, square, positive) = self._scratch, self._partial
-        for excerpt in block.activations:
+        for excerpt, peak in zip(activations.unbind(), peaks.unbind(), strict=True):
             torch.sub(excerpt, self._pivot, out=scratch)
             torch.sum(scratch, 0, out=distance)
             torch.mul(scratch, scratch, out=scratch)
@@ -68,13 +71,19 @@ class Moments:
             torch.gt(excerpt, 0, out=scratch)
             torch.sum(scratch, 0, out=positive)
             self._sums.add_(self._partial)
-        self._n_tokens += block.activations.shape[0] * block.activations.shape[1]
-        torch.maximum(self._maximum, block.peaks.amax(0), out=self._maximum)
+            peak.copy_(excerpt.amax(0))
+        torch.maximum(self._maximum, peaks.amax(0), out=self._maximum)
+        self._n_tokens += activations.shape[0] * activations.shape[1]
+        return peaks
+
+    def total(self) -> Float64[torch.Tensor, ""]:
+        """A number that is finite as long as all that was offered is (and is not close to the end of fp32)."""
+        return self._sums[0].sum()
 
     def statistics(self, sample: "TokenSample", active_share: float) -> NeuronStatistics:
         """Active is what is over `active_share` times the neuron's maximum."""
         distance, square, positive = (self._sums / self._n_tokens).cpu().numpy()
-        maximum = self._maximum.cpu().numpy()
+        maximum = (self._maximum + 0.0).cpu().numpy()  # never -0.0
         sampled = [_sampled(columns, maximum[begin:end] * np.float32(active_share)) for begin, end, columns in sample]
         active, skewness, kurtosis, quantiles = (np.concatenate(parts) for parts in zip(*sampled, strict=True))
         return NeuronStatistics(

@@ -59,9 +59,9 @@ def write_table(path: UPath, frame: pl.DataFrame, facts: TableFacts) -> TableFac
                 file, compression="zstd", statistics=True, row_group_size=16384, metadata=_encoded(facts)
             )
         aside.rename(path)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
         _remove(aside)
-        raise FailedWrite(path, str(error)) from error
+        raise FailedWrite(path, _first_line(error)) from error
     except BaseException:
         _remove(aside)
         raise

@@ -3,6 +3,9 @@
 Here: the check that runs before a table is handed on and after one is read. Not here: the schemas (`schemas.py`).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandera.errors
 import polars as pl
 from polars import selectors
@@ -17,10 +20,8 @@ def problems(table: str, frame: pl.DataFrame) -> list[str]:
     try:
         SCHEMAS[table].validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        found = [
-            str(line["check"]) if line["column"] is None else f"{line['column']}: {line['check']}"
-            for line in error.failure_cases.select("column", "check").unique(maintain_order=True).to_dicts()
-        ]
+        lines = error.failure_cases.select("schema_context", "column", "check", "failure_case").to_dicts()
+        found = list(dict.fromkeys(_problem(line) for line in lines))
     except pandera.errors.SchemaError as error:
         found = [str(error)]
     if found:
@@ -38,3 +39,11 @@ def checked(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     if found:
         raise InvalidTable(table, found)
     return frame
+
+
+def _problem(line: Mapping[str, Any]) -> str:
+    """One of pandera's findings. Of a column that is missing or too much, it has the name as the failing case."""
+    if line["check"] in {"column_in_dataframe", "column_in_schema"}:
+        return f"{line['failure_case']}: {line['check']}"
+    of_column = line["schema_context"] == "Column"
+    return f"{line['column']}: {line['check']}" if of_column else str(line["check"])

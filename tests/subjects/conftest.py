@@ -7,7 +7,7 @@ import pytest
 import torch
 from jaxtyping import Int, install_import_hook
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2Model
+from transformers import GPT2Config, GPT2LMHeadModel
 
 with install_import_hook("neuron_assets.subjects", "beartype.beartype"):  # axes are checked for real
     from neuron_assets.subjects.bundled.opening import open_bundled, open_pieces
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = GPT2Model(config)
+        model = GPT2LMHeadModel(config)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.4)  # large, so that nothing is too small to matter
     torch.nn.Module.to(model, dtype=torch.float16)

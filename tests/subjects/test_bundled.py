@@ -1,5 +1,6 @@
 """Facts on opening what is shipped."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from neuron_assets.errors import LayerOutOfRange
 from neuron_assets.subjects.bundled.opening import open_bundled, open_planted, open_untrained_twin
@@ -20,12 +21,23 @@ def weights_of(model: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
 def test_half_precision_weights_are_opened_in_full(folder: Path) -> None:
     opened = weights_of(open_bundled(folder)._base)
 
-    stored = load_file(folder / "model.safetensors")
+    in_file = load_file(folder / "model.safetensors")
+    stored = {name.removeprefix("transformer."): weight for name, weight in in_file.items()}
     assert opened.keys() == stored.keys()
     for name, weight in opened.items():
         assert weight.dtype == np.float32
         assert stored[name].dtype == np.float16
         np.testing.assert_array_equal(weight, stored[name])
+
+
+def test_a_missing_weight_is_no_random_one(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.1.mlp.c_fc.weight"]
+    save_file(weights, tmp_path / "model.safetensors")
+
+    with pytest.raises(RuntimeError, match="h.1.mlp.c_fc.weight"):
+        open_bundled(tmp_path)
 
 
 def test_the_twin_is_the_same_for_the_same_seed(folder: Path) -> None:

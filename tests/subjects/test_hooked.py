@@ -30,7 +30,8 @@ def heard(subject: Subject, token_ids: NDArray[np.int64], layers: list[int]) -> 
 def test_activations_are_what_the_weights_say(
     hooked: HookedSubject, folder: Path, token_ids: NDArray[np.int64]
 ) -> None:
-    weights = {name: array.astype(np.float64) for name, array in load_file(folder / "model.safetensors").items()}
+    stored = load_file(folder / "model.safetensors")
+    weights = {name.removeprefix("transformer."): array.astype(np.float64) for name, array in stored.items()}
 
     received = heard(hooked, token_ids, [0, 1, 2])
 

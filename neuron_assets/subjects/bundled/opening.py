@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2Model
 
@@ -26,17 +27,16 @@ _SPREAD = 0.02
 
 def open_bundled(folder: Path = FOLDER) -> HookedSubject:
     """The trained model, in float32."""
-    model = GPT2Model.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa"
-    )
+    model = _blank_model(folder)
+    stored = load_file(folder / "model.safetensors")
+    # Strictly: a weight that is missing must not be left as it was drawn. The head is tied, and not stored.
+    model.load_state_dict({name.removeprefix("transformer."): weight for name, weight in stored.items()})
     return HookedSubject("bundled", model, open_pieces(folder))
 
 
 def open_untrained_twin(seed: int, folder: Path = FOLDER) -> HookedSubject:
     """The same architecture and tokenizer with weights that have learnt nothing: the control of every finding."""
-    config = GPT2Config.from_pretrained(folder, local_files_only=True, attn_implementation="sdpa")
-    with torch.random.fork_rng(devices=[]):  # the library draws weights too; nobody's generator shall notice
-        model = GPT2Model(config)
+    model = _blank_model(folder)
     _draw_weights(model, np.random.default_rng(seed))
     return HookedSubject("bundled_untrained", model, open_pieces(folder))
 
@@ -49,6 +49,12 @@ def open_planted(rules: Sequence[Callable[[Sequence[str]], Sequence[float]]], fo
 def open_pieces(folder: Path = FOLDER) -> Pieces:
     """The tokenizer of the trained model."""
     return Pieces(Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+
+def _blank_model(folder: Path) -> GPT2Model:
+    config = GPT2Config.from_pretrained(folder, local_files_only=True, attn_implementation="sdpa")
+    with torch.random.fork_rng(devices=[]):  # the library draws weights; nobody else's generator shall notice
+        return GPT2Model(config)
 
 
 def _draw_weights(model: GPT2Model, random: np.random.Generator) -> None:

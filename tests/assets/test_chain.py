@@ -1,0 +1,239 @@
+"""The whole chain through Dagster, on the small world: one pass, rows by layer, checks, and what is refused."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.errors import ChangedInput, ForeignLineage, TooFewExcerpts, UnreadableTable
+from neuron_assets.lineage import INPUTS
+from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.project import Project
+from neuron_assets.running import Run, Wanted, materialize
+from neuron_assets.study import Study, read_study
+from neuron_assets.tables.parquet import read_facts
+from neuron_assets.tables.store import TableStore
+from tests.scenario import make_project, write_study
+
+LAYERS = (1, 2, 3)
+
+
+def make(project: Project, study: Study, instance: dg.DagsterInstance, neurons: Any = None) -> list[Run]:
+    """Materializes layers 1 to 3; gives the runs that were made."""
+    runs: list[Run] = []
+    materialize(Wanted(study, LAYERS, neurons), instance, project.tables, lambda _log: lambda _done, _all: None, runs.append)
+    return runs
+
+
+def metadata(instance: dg.DagsterInstance, study: Study, table: str, layer: str) -> dict[str, Any]:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset_key(study, table), asset_partitions=[layer]), limit=1
+    ).records
+    materialization = records[0].asset_materialization
+    assert materialization is not None
+    return {key: value.value for key, value in materialization.metadata.items()}
+
+
+World = tuple[Project, Study, dg.DagsterInstance]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the chain, run once for layers 1 to 3."""
+    root = tmp_path_factory.mktemp("world")
+    project, study = make_project(root)
+    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
+        make(project, study, instance)
+    return root
+
+
+@pytest.fixture(scope="module")
+def world(made: Path) -> Iterator[World]:
+    """The chain as it was made; tests only read it."""
+    project, study = make_project(made)
+    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
+        yield project, study, instance
+
+
+@pytest.fixture
+def own_world(made: Path, tmp_path: Path) -> Iterator[World]:
+    """A copy that a test may harm."""
+    shutil.copytree(made, tmp_path / "own")
+    project, study = make_project(tmp_path / "own")
+    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
+        yield project, study, instance
+
+
+def read(world: World, table: str, key: str | None = None) -> pl.DataFrame:
+    return pl.read_parquet(str(TableStore.at(world[0].tables).path(world[1].name, table, key)))
+
+
+def test_a_range_of_layers_is_one_forward_pass(world: World) -> None:
+    for layer in ("L01", "L02", "L03"):
+        found = metadata(world[2], world[1], "activations", layer)
+
+        assert (1, 3) == (found["forward_passes"], found["layers_of_the_pass"])
+        assert found["tokens"] == read(world, "excerpts").height * 16
+
+
+def test_every_neuron_keeps_what_the_study_asks_for(world: World) -> None:
+    counts = read(world, "activations", "L02").group_by("neuron_index", "split", "kind").len()
+    expected = {(split, kind, n) for split, n_top, n_random in (
+        ("train", 5, 6), ("calibration", 2, 2), ("valid", 5, 6), ("test", 2, 2)
+    ) for kind, n in (("top", n_top), ("random", n_random))}
+
+    assert 768 * 8 == counts.height
+    assert expected == set(counts.select("split", "kind", "len").iter_rows())
+
+
+def test_no_document_is_both_shown_and_scored(world: World) -> None:
+    excerpts = read(world, "excerpts").select("excerpt_index", "document_index", pool="split")
+    rows = read(world, "activations", "L02").join(excerpts, on="excerpt_index")
+    documents = {split: set(part["document_index"]) for (split,), part in rows.group_by("split")}
+
+    assert rows.filter(pl.col("split") != pl.col("pool")).is_empty()
+    assert not any(documents[a] & documents[b] for a in documents for b in documents if a != b)
+    simulated = read(world, "simulations", "L02").join(excerpts, on="excerpt_index")
+    assert {"valid"} == set(simulated["pool"])
+
+
+def test_each_chosen_neuron_has_an_explanation_a_control_and_scores(world: World) -> None:
+    chosen = set(world[1].neuron_indices(2))
+    candidates, scores = read(world, "candidates", "L02"), read(world, "scores", "L02")
+    controls = candidates.filter(pl.col("author") == SHUFFLED_CONTROL)
+    texts = dict(candidates.filter(pl.col("author") == "rules").select("neuron_index", "explanation").iter_rows())
+
+    assert chosen == set(candidates["neuron_index"])
+    assert 3 == controls.height
+    assert all(row["explanation"] == texts[row["taken_from"]] for row in controls.to_dicts())
+    assert not any(row["taken_from"] == row["neuron_index"] for row in controls.to_dicts())
+    assert {"simulation": 12, "unigram_lookup": 6, "bigram_lookup": 6} == dict(scores.group_by("scorer").len().iter_rows())
+    assert {"rules/1"} == {name.split("?")[0] for name in scores.filter(pl.col("scorer") == "simulation")["explainer"]}
+
+
+def test_a_score_is_the_correlation_over_all_tokens_of_its_sample(world: World) -> None:
+    """Against polars' own correlation on the joined rows."""
+    valid = read(world, "activations", "L02").filter((pl.col("split") == "valid") & (pl.col("kind") == "random"))
+    simulations = read(world, "simulations", "L02").filter(pl.col("candidate") == 0)
+    joined = valid.join(simulations, on=("neuron_index", "excerpt_index")).explode("activations", "simulated")
+    expected = dict(joined.group_by("neuron_index").agg(pl.corr("activations", "simulated")).iter_rows())
+    scores = read(world, "scores", "L02").filter((pl.col("candidate") == 0) & (pl.col("sample") == "random_only"))
+
+    for row in scores.to_dicts():
+        if row["ev_correlation"] is not None:
+            assert expected[row["neuron_index"]] == pytest.approx(row["ev_correlation"], abs=1e-5)
+        else:
+            assert row["failure"]
+
+
+def test_every_layer_has_its_own_check_and_none_is_left_planned(world: World) -> None:
+    for table in ("activations", "neuron_statistics", "explanations", "scores"):
+        key = dg.AssetCheckKey(asset_key(world[1], table), "schema")
+        for layer in ("L01", "L02", "L03"):
+            history = world[2].event_log_storage.get_asset_check_execution_history(key, limit=20)
+            of_layer = [record for record in history if record.partition == layer]
+
+            assert ["SUCCEEDED"] == [record.status.value for record in of_layer], (table, layer)
+
+
+def test_the_summary_covers_each_layer_author_and_sample(world: World) -> None:
+    summary = read(world, "layer_summary")
+
+    assert 3 * 4 * 2 == summary.height
+    assert {3} == set(summary["n_neurons"])
+
+
+def test_every_file_says_its_lineage_its_inputs_and_who_explained(world: World) -> None:
+    store = TableStore.at(world[0].tables)
+    for table in ("activations", "explanations", "candidates", "simulations", "scores"):
+        facts = read_facts(store.path("tiny", table, "L02"))
+        inputs = {Path(name).parts[1].removesuffix(".parquet") for name in facts.inputs}
+
+        assert set(INPUTS[table]) == inputs
+        assert facts.notes["explainer"].startswith("rules/1")
+
+
+def test_what_stands_is_not_made_again(own_world: World) -> None:
+    assert [] == make(*own_world)
+
+
+def test_equal_work_gives_equal_bytes(world: World, tmp_path: Path) -> None:
+    project, study = make_project(tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        make(project, study, instance)
+    names = ["excerpts.parquet", *(f"{table}/L02.parquet" for table in ("activations", "explanations", "scores"))]
+    for name in names:
+        first, second = (Path(tables) / "tiny" / name for tables in (world[0].tables, project.tables))
+
+        assert first.read_bytes() == second.read_bytes(), name
+
+
+def test_more_neurons_keep_the_explanations_that_are_there(own_world: World) -> None:
+    before = read(own_world, "explanations", "L02")
+    runs = make(*own_world, neurons=5)
+    after = read(own_world, "explanations", "L02")
+
+    assert [run.tables[0] for run in runs] == ["explanations", "explanations", "explanations", "layer_summary"]
+    assert 5 == after.height
+    assert before.equals(after.filter(pl.col("neuron_index").is_in(before["neuron_index"].to_list())))
+    assert (3, 2) == tuple(metadata(own_world[2], own_world[1], "explanations", "L02")[key] for key in ("kept", "explained_now"))
+
+
+def test_a_changed_explainer_changes_only_what_hangs_on_it(own_world: World) -> None:
+    project, _, instance = own_world
+    root = Path(project.tables).parent
+    study = read_study(write_study(root, explainer={"provider": "rules", "n_rules": 2}))
+
+    runs = make(project, study, instance)
+
+    assert ["explanations"] * 3 + ["layer_summary"] == [run.tables[0] for run in runs]
+
+
+def run_one(world: World, study: Study, table: str) -> None:
+    selection = dg.AssetSelection.assets(asset_key(study, table))
+    assets = list(build_study(study).assets or ())
+    dg.materialize(
+        assets, selection=selection, instance=world[2], partition_key="L02", resources=table_resources(world[0].tables)
+    )
+
+
+def test_upstream_of_another_lineage_is_refused(own_world: World) -> None:
+    root = Path(own_world[0].tables).parent
+    changed = read_study(write_study(root, explainer={"provider": "rules", "n_rules": 2}))
+
+    with pytest.raises(ForeignLineage):
+        run_one(own_world, changed, "candidates")
+
+
+def test_upstream_made_from_content_that_has_changed_is_refused(own_world: World) -> None:
+    make(*own_world, neurons=5)
+    store = TableStore.at(own_world[0].tables)
+    old = store.path("tiny", "candidates", "L02")
+    kept = old.read_bytes()
+    make(*own_world, neurons=7)
+    old.write_bytes(kept)
+
+    with pytest.raises(ChangedInput):
+        run_one(own_world, own_world[1], "simulations")
+
+
+def test_a_truncated_upstream_file_is_refused_and_made_anew(own_world: World) -> None:
+    path = TableStore.at(own_world[0].tables).path("tiny", "candidates", "L02")
+    path.write_bytes(path.read_bytes()[:100])
+
+    with pytest.raises(UnreadableTable):
+        run_one(own_world, own_world[1], "simulations")
+    assert ["candidates"] == [run.tables[0] for run in make(*own_world)]
+    assert [] == make(*own_world)
+
+
+def test_a_pool_that_is_too_small_is_named_before_the_pass(tmp_path: Path) -> None:
+    project, study = make_project(tmp_path, splits={"fewest_documents": 5, "train": {"top": 500, "random": 5}})
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(TooFewExcerpts, match="train pool holds"):
+        make(project, study, instance)

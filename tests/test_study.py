@@ -1,0 +1,147 @@
+"""A study file is read strictly, and every mistake is named with its mend."""
+
+from pathlib import Path
+
+import pytest
+
+from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy
+from neuron_assets.lineage import INPUTS, lineages
+from neuron_assets.method.records import NeuronId
+from neuron_assets.project import BUNDLED_STUDIES, Project
+from neuron_assets.study import Study, parse_layers, read_study
+from tests.scenario import STUDY, write_study
+
+
+def study(tmp_path: Path, **changes: object) -> Study:
+    return read_study(write_study(tmp_path, **changes))
+
+
+def test_every_bundled_study_and_the_template_are_valid(tmp_path: Path) -> None:
+    for path in BUNDLED_STUDIES.glob("*/study.yaml"):
+        assert read_study(path).name == path.parent.name
+    (tmp_path / "mine").mkdir()
+    template = (BUNDLED_STUDIES.parent / "templates" / "study.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine" / "study.yaml").write_text(template, encoding="utf-8")
+
+    assert read_study(tmp_path / "mine" / "study.yaml").neuron_indices(0) == read_study(
+        BUNDLED_STUDIES / "bundled" / "study.yaml"
+    ).neuron_indices(0)
+
+
+def test_the_twin_differs_from_the_bundled_study_in_its_subject_only() -> None:
+    trained, twin = (read_study(BUNDLED_STUDIES / name / "study.yaml") for name in ("bundled", "bundled_untrained"))
+    own = {"name", "folder", "description", "subject", "controls"}
+
+    assert trained.model_dump(exclude=own) == twin.model_dump(exclude=own)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"explainr": {"provider": "rules"}}, "`explainr` is no key of a study; did you mean `explainer`?"),
+        ({"corpus": {"provider": "standard_library", "excerptlength": 9}}, "did you mean `excerpt_length`?"),
+        ({"scoring": {"top": 0}}, "`scoring.top`: Input should be greater than or equal to 1"),
+        ({"scoring": {"top": 6, "random": 3}}, "cannot exceed what `splits.valid` keeps"),
+        ({"subject": {"provider": "bundled", "n_layers": 7, "n_neurons": 768}}, "has 6 layers of 768 neurons"),
+        ({"corpus": {"provider": "text_files"}}, "`folder` goes with `provider: text_files`"),
+        ({"explainer": {"provider": "written"}}, "`file` goes with `provider: written`"),
+        ({"folder": "other"}, "a study is named after its folder"),
+        ({"subject": None}, "`subject`: Field required"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        study(tmp_path, **changes)
+
+    assert message in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["subject: [unclosed", "\t- : :", "\x00"])
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    path = write_study(tmp_path)
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(UnreadableStudy):
+        read_study(path)
+
+
+def test_a_file_without_keys_is_refused(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    path.write_text("just words", encoding="utf-8")
+
+    with pytest.raises(InvalidStudy):
+        read_study(path)
+
+
+def test_a_layer_or_neuron_that_the_subject_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayerOutOfRange, match=r"Layer 6 does not exist: bundled has 6 layers, 0 to 5"):
+        study(tmp_path, layers=[0, 6])
+    with pytest.raises(NeuronOutOfRange, match=r"L0N768"):
+        study(tmp_path, neurons=[768])
+    with pytest.raises(NeuronOutOfRange):
+        study(tmp_path).check_neuron(NeuronId(5, 768))
+
+
+def test_a_smaller_choice_of_neurons_is_part_of_a_larger_one(tmp_path: Path) -> None:
+    found = study(tmp_path)
+
+    assert len(found.neuron_indices(2)) == 3
+    assert set(found.neuron_indices(2)) < set(found.neuron_indices(2, 50))
+    assert found.neuron_indices(2, "all") == tuple(range(768))
+    assert found.neuron_indices(2) != found.neuron_indices(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"), [("0-5", (0, 1, 2, 3, 4, 5)), ("3", (3,)), ("0,2,7-9", (0, 2, 7, 8, 9)), ("L01-L03", (1, 2, 3))]
+)
+def test_layers_are_read_as_people_write_them(text: str, layers: tuple[int, ...]) -> None:
+    assert parse_layers(text) == layers
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "1-", "-1", "1..3"])
+def test_other_layers_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no layer"):
+        parse_layers(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"layers": [1]}, set()),
+        ({"neurons": "all"}, set()),
+        ({"description": "other", "owners": ["team:safety"]}, set()),
+        ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "layer_summary"}),
+        ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:])),
+        ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:])),
+        ({"corpus": STUDY["corpus"] | {"seed": 1}}, set(INPUTS)),  # type: ignore[operator]  # it is a dict
+    ],
+)
+def test_a_field_changes_the_lineage_of_what_hangs_on_it_only(
+    tmp_path: Path, changes: dict[str, object], changed: set[str]
+) -> None:
+    before, after = lineages(study(tmp_path / "a")), lineages(study(tmp_path / "b", **changes))
+
+    assert changed == {table for table in INPUTS if before[table] != after[table]}
+
+
+def test_studies_are_found_in_the_project_and_in_the_named_folders(tmp_path: Path) -> None:
+    write_study(tmp_path / "home", "mine")
+    write_study(tmp_path / "more", "theirs")
+    write_study(tmp_path / "home", "Bad-Name")
+    environment = {
+        "DAGSTER_HOME": str(tmp_path / "home" / "dagster_home"),
+        "NEURON_ASSETS_STUDIES": str(tmp_path / "more" / "studies"),
+    }
+    project = Project.from_environment(environment, tmp_path)
+
+    assert {"bundled", "bundled_untrained", "planted", "mine", "theirs"} == set(project.study_files())
+    assert str(tmp_path / "home" / "data") == project.tables
+    assert "s3://bucket/neurons" == Project.from_environment({"NEURON_ASSETS_DATA": "s3://bucket/neurons"}, tmp_path).tables
+
+
+def test_the_project_is_found_from_a_folder_within_it(tmp_path: Path) -> None:
+    (tmp_path / "dagster_home").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+
+    assert tmp_path / "dagster_home" == Project.from_environment({}, tmp_path / "a" / "b").dagster_home
