@@ -5,6 +5,7 @@ explainer says of such a neuron can be held against the truth.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,11 +15,14 @@ from neuron_assets.errors import LayerOutOfRange
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.subject import Receive
 
+Rule: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
+"""From the token strings of an excerpt to as many activations."""
+
 
 class PlantedSubject:
-    """One layer of neurons, each a function from an excerpt's token strings to as many activations."""
+    """One layer of neurons, each of which follows one rule."""
 
-    def __init__(self, name: str, rules: Sequence[Callable[[Sequence[str]], Sequence[float]]], pieces: Pieces) -> None:
+    def __init__(self, name: str, rules: Sequence[Rule], pieces: Pieces) -> None:
         self._name = name
         self._rules = tuple(rules)
         self._pieces = pieces

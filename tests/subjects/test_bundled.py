@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from neuron_assets.errors import LayerOutOfRange
+from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.subjects.bundled.opening import open_bundled, open_planted, open_untrained_twin
+from neuron_assets.subjects.subject import check_sizes
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
@@ -36,7 +38,7 @@ def test_a_missing_weight_is_no_random_one(folder: Path, tmp_path: Path) -> None
     del weights["transformer.h.1.mlp.c_fc.weight"]
     save_file(weights, tmp_path / "model.safetensors")
 
-    with pytest.raises(RuntimeError, match="h.1.mlp.c_fc.weight"):
+    with pytest.raises(RuntimeError, match=r"h\.1\.mlp\.c_fc\.weight"):
         open_bundled(tmp_path)
 
 
@@ -93,6 +95,16 @@ def test_planted_neurons_do_what_their_rules_say(folder: Path) -> None:
     assert (subject.n_layers, subject.n_neurons) == (1, 2)
     cats = [[float("cat" in string) for string in subject.token_strings(excerpt)] for excerpt in token_ids.tolist()]
     assert received == [(0, [[[cat, float(place)] for place, cat in enumerate(excerpt)] for excerpt in cats])]
+
+
+def test_every_planted_unit_is_a_neuron(folder: Path) -> None:
+    subject = open_planted(folder=folder)
+    received: list[torch.Tensor] = []
+
+    subject.run(np.arange(2, 34).reshape(2, 16), [0], lambda _layer_index, block: received.append(block))
+
+    check_sizes(subject, n_layers=1, n_neurons=len(PLANTED_UNITS))
+    assert received[0].shape == (2, 16, len(PLANTED_UNITS))
 
 
 def test_planted_neurons_have_one_layer(folder: Path) -> None:

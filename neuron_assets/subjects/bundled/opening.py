@@ -5,7 +5,7 @@ Weights are read from safetensors only, nothing is fetched, and no code that sta
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,15 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2Model
 
+from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.pieces import Pieces
-from neuron_assets.subjects.planted import PlantedSubject
+from neuron_assets.subjects.planted import PlantedSubject, Rule
 
 FOLDER = Path(__file__).parent
 """model.safetensors (float16), config.json, tokenizer.json."""
+
+PLANTED_RULES: tuple[Rule, ...] = tuple(unit.function for unit in PLANTED_UNITS)
 
 _SPREAD = 0.02
 """Standard deviation of GPT-2's weights before training."""
@@ -41,7 +44,7 @@ def open_untrained_twin(seed: int, folder: Path = FOLDER) -> HookedSubject:
     return HookedSubject("bundled_untrained", model, open_pieces(folder))
 
 
-def open_planted(rules: Sequence[Callable[[Sequence[str]], Sequence[float]]], folder: Path = FOLDER) -> PlantedSubject:
+def open_planted(rules: Sequence[Rule] = PLANTED_RULES, folder: Path = FOLDER) -> PlantedSubject:
     """Neurons of known rules over the trained model's tokens."""
     return PlantedSubject("planted", rules, open_pieces(folder))
 

@@ -1,0 +1,97 @@
+"""The command line says what people expect, with the exit codes they expect."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from neuron_assets.cli import main
+from tests.scenario import make_project, write_study
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own; the environment says nothing else."""
+    make_project(tmp_path, layers=[0, 1])
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster_home"))
+    monkeypatch.delenv("NEURON_ASSETS_DATA", raising=False)
+    monkeypatch.delenv("NEURON_ASSETS_STUDIES", raising=False)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_help_shows_examples() -> None:
+    result = run("--help")
+
+    assert 0 == result.exit_code
+    assert "neuron-assets materialize mine --layers 0-5" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("materialize", "nobody"), "There is no study 'nobody'"),
+        (("materialize", "tiny", "--layers", "9"), "Layer 9 does not exist"),
+        (("materialize", "tiny", "--layers", "x"), "'x' is no layer"),
+        (("materialize", "tiny", "--neurons", "0"), "neither a number from 1 nor"),
+        (("show", "tiny", "third"), "'third' is no neuron"),
+        (("show", "tiny", "L0N768"), "L0N768 does not exist"),
+        (("new", "../evil"), "a name is small letters"),
+        (("new", "tiny"), "exists already"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_a_wrong_request_ends_with_two_and_says_why(home: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+
+    assert 2 == result.exit_code
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_what_failed_ends_with_one_and_names_the_culprit(home: Path) -> None:
+    result = run("show", "tiny", "L0N3")
+
+    assert 1 == result.exit_code
+    assert "does not exist. Materialize" in result.output
+
+
+def test_a_broken_study_is_named(home: Path) -> None:
+    write_study(home, "broken", scoring={"topp": 3})
+
+    result = run("materialize", "broken")
+
+    assert 2 == result.exit_code
+    assert "did you mean `top`?" in result.output
+
+
+def test_a_new_study_is_found_and_says_what_to_do_next(home: Path) -> None:
+    result = run("new", "mine")
+
+    assert 0 == result.exit_code
+    assert "neuron-assets materialize mine" in result.output
+    assert ["defs.yaml", "study.yaml"] == sorted(path.name for path in (home / "studies" / "mine").iterdir())
+    assert "mine\t" in run("studies").output
+    assert 2 == run("new", "mine").exit_code
+
+
+def test_a_study_is_materialized_once_shown_and_summed_up(home: Path) -> None:
+    first, second = run("materialize", "tiny"), run("materialize", "tiny")
+    explained = pl.read_parquet(home / "data" / "tiny" / "explanations" / "L00.parquet")["neuron_index"][0]
+    neuron, other = run("show", "tiny", f"L0N{explained}"), run("show", "tiny", f"0.{(explained + 1) % 768}")
+    summary = run("summary", "tiny")
+
+    assert 0 == first.exit_code, first.output
+    assert "one forward pass" in first.output
+    assert "explainer: rules" in first.output
+    assert 0 == second.exit_code
+    assert "everything asked for is there" in second.output
+    assert 0 == neuron.exit_code
+    assert "top-and-random:" in neuron.output
+    assert "simulated" in neuron.output
+    assert "not explained yet" in other.output
+    assert first.output.split("tiny · ")[-1] == summary.output.split("tiny · ")[-1]

@@ -1,0 +1,57 @@
+"""The instrument itself: over real text and through every step, a true explanation is told from a false one."""
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from neuron_assets.method.planted import PLANTED_UNITS
+from neuron_assets.project import BUNDLED_STUDIES
+from neuron_assets.running import Wanted, materialize
+from neuron_assets.study import read_study
+from neuron_assets.subjects.catalog import CATALOG
+
+PASSES = 0.9
+NOISY = "a token in noise"
+"""Its true explanation cannot reach 0.9: nobody can tell the noise."""
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    study = read_study(BUNDLED_STUDIES / "planted" / "study.yaml")
+    root = str(tmp_path_factory.mktemp("planted"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(Wanted(study, (0,)), instance, root, lambda _log: lambda _done, _all: None, lambda _run: None)
+    table = pl.read_parquet(f"{root}/planted/scores/L00.parquet")
+    return table.filter((pl.col("scorer") == "simulation") & (pl.col("sample") == "top_and_random"))
+
+
+def score(scores: pl.DataFrame, unit: int, candidate: int) -> float | None:
+    row = scores.filter((pl.col("neuron_index") == unit) & (pl.col("candidate") == candidate)).row(0, named=True)
+    assert (row["ev_correlation"] is None) == (row["failure"] is not None)
+    value: float | None = row["ev_correlation"]
+    return value
+
+
+def test_the_catalog_counts_the_planted_units() -> None:
+    assert CATALOG["planted"].n_neurons == len(PLANTED_UNITS)
+
+
+@pytest.mark.slow
+def test_true_explanations_pass_and_false_ones_do_not(scores: pl.DataFrame) -> None:
+    for index, unit in enumerate(PLANTED_UNITS):
+        n_true = int(unit.expressible)
+        false = [score(scores, index, n_true + number) for number in range(len(unit.false_explanations))]
+
+        assert all(value is None or value < PASSES for value in false), unit.name
+        if unit.expressible and unit.name != NOISY:
+            assert (score(scores, index, 0) or 0.0) > PASSES, unit.name
+
+
+@pytest.mark.slow
+def test_noise_lowers_the_score_of_the_truth_but_it_stays_the_best(scores: pl.DataFrame) -> None:
+    index = next(index for index, unit in enumerate(PLANTED_UNITS) if unit.name == NOISY)
+    truth, *false = [score(scores, index, number) or 0.0 for number in range(3)]
+
+    assert max(false) < truth < PASSES
