@@ -14,6 +14,7 @@ culprit and the mend.
     │   ├── TooFewDocuments
     │   └── TooFewExcerpts
     ├── SubjectError            is the subject model the one the study speaks of, and sane?
+    │   ├── UnknownFamily
     │   ├── SubjectMismatch
     │   ├── NonFiniteActivations
     │   └── ActivationsTooLarge
@@ -112,6 +113,14 @@ class TooFewExcerpts(CorpusError):
 
 class SubjectError(NeuronAssetsError):
     """The subject model is not what the study says, or does not compute numbers."""
+
+
+class UnknownFamily(SubjectError):
+    def __init__(self, subject: str, family: str, known: Collection[str]) -> None:
+        super().__init__(
+            f"{subject} is a {family} model; families whose neurons can be found: {', '.join(sorted(known))}. "
+            "Choose another subject, or add the family to FAMILIES in subjects/hooked.py."
+        )
 
 
 class SubjectMismatch(SubjectError):

@@ -25,7 +25,7 @@ def excerpts_asset(study: Study) -> dg.AssetsDefinition:
         source = study.corpus.folder or study.corpus.provider
         cut = cut_excerpts([document.name for document in documents], ids, study.cut_plan, source)
         strings = [subject.token_strings(row.tolist()) for row in cut.token_ids]
-        texts = ["".join(row) for row in strings]
+        texts = [subject.text(row.tolist()) for row in cut.token_ids]
         frame = excerpts_frame([document.name for document in documents], cut, texts, strings)
         context.add_asset_metadata(_facts(frame), asset_key(study, "excerpts"))
         return hand_over(context, study, "excerpts", frame)

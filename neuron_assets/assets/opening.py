@@ -44,7 +44,7 @@ def open_subject(study: Study) -> "Subject":
     openers: Mapping[str, Callable[[], Subject]] = {
         "bundled": open_bundled,
         "bundled_untrained": lambda: open_untrained_twin(study.subject.seed),
-        "planted": lambda: open_planted([unit.function for unit in PLANTED_UNITS]),
+        "planted": open_planted,
     }
     subject = openers[study.subject.provider]()
     check_sizes(subject, n_layers=study.subject.n_layers, n_neurons=study.subject.n_neurons)

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
-from neuron_assets.errors import LayerOutOfRange, SubjectError, SubjectMismatch
+from neuron_assets.errors import LayerOutOfRange, SubjectMismatch, UnknownFamily
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.subject import Receive
 
@@ -47,11 +47,10 @@ class HookedSubject:
     """
 
     def __init__(self, name: str, model: PreTrainedModel, pieces: Pieces) -> None:
-        """Takes a model with or without its head; raises SubjectError when its family is not known."""
+        """Takes a model with or without its head; raises UnknownFamily when its family is not known."""
         family = FAMILIES.get(model.config.model_type)
         if family is None:
-            known = ", ".join(FAMILIES)
-            raise SubjectError(f"{name} is a {model.config.model_type} model; known families: {known}.")
+            raise UnknownFamily(name, model.config.model_type, FAMILIES)
         self._name = name
         self._pieces = pieces
         self._base: nn.Module = with_one_kernel_gelu(model.base_model.eval())
@@ -77,6 +76,9 @@ class HookedSubject:
 
     def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         return self._pieces.token_strings(token_ids)
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        return self._pieces.text(token_ids)
 
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
         """One forward pass, up to the highest of `layers`.

@@ -21,7 +21,8 @@ class Pieces:
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
-        self._strings = _strings(tokenizer)
+        self._bytes = _bytes(tokenizer)
+        self._strings = {token_id: readable(piece) for token_id, piece in self._bytes.items()}
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, nothing added and nothing cut."""
@@ -29,7 +30,11 @@ class Pieces:
 
     def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         """What a reader sees of each token; an id that the tokenizer does not know shows as <token 50300>."""
-        return [self._strings.get(token_id, f"<token {token_id}>") for token_id in map(int, token_ids)]
+        return [self._strings.get(token_id, _unknown(token_id)) for token_id in map(int, token_ids)]
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """What the tokens say together; only bytes that are torn off at an end stand as <0xE2>."""
+        return readable(b"".join(self._bytes.get(token_id, _unknown(token_id).encode()) for token_id in map(int, token_ids)))
 
 
 def readable(piece: bytes) -> str:
@@ -44,17 +49,21 @@ def readable(piece: bytes) -> str:
             piece = piece[error.end :]
 
 
-def _strings(tokenizer: Tokenizer) -> dict[int, str]:
+def _bytes(tokenizer: Tokenizer) -> dict[int, bytes]:
     alphabet = _byte_alphabet()
-    strings = {token_id: _string(piece, alphabet) for piece, token_id in tokenizer.get_vocab().items()}
+    pieces = {token_id: _bytes_of(piece, alphabet) for piece, token_id in tokenizer.get_vocab().items()}
     # Added tokens stand in the vocabulary as they read, not in the byte alphabet.
-    return strings | {token_id: token.content for token_id, token in tokenizer.get_added_tokens_decoder().items()}
+    return pieces | {token_id: token.content.encode() for token_id, token in tokenizer.get_added_tokens_decoder().items()}
 
 
-def _string(piece: str, alphabet: dict[str, int]) -> str:
+def _bytes_of(piece: str, alphabet: dict[str, int]) -> bytes:
     if all(character in alphabet for character in piece):
-        return readable(bytes(alphabet[character] for character in piece))
-    return piece
+        return bytes(alphabet[character] for character in piece)
+    return piece.encode()
+
+
+def _unknown(token_id: int) -> str:
+    return f"<token {token_id}>"
 
 
 def _byte_alphabet() -> dict[str, int]:

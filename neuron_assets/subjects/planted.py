@@ -45,6 +45,9 @@ class PlantedSubject:
     def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         return self._pieces.token_strings(token_ids)
 
+    def text(self, token_ids: Sequence[int]) -> str:
+        return self._pieces.text(token_ids)
+
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
         """Applies every rule to every excerpt; raises LayerOutOfRange on any layer but 0."""
         for layer_index in layers:

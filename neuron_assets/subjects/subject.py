@@ -41,6 +41,9 @@ class Subject(Protocol):
     def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         """What a reader sees of each token; bytes that are no text of their own stand as <0xE2>."""
 
+    def text(self, token_ids: Sequence[int]) -> str:
+        """What the tokens say together; only bytes that are torn at an end stand as <0xE2>."""
+
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
         """One forward pass over these excerpts, each by itself from its first token on.
 

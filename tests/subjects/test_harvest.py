@@ -228,15 +228,8 @@ def test_one_pass_serves_all_layers() -> None:
     pools = np.repeat([0, 2, 3], [20, 10, 10])
     heard: list[tuple[int, int]] = []
 
-    found = harvest(
-        subject,
-        np.repeat(np.arange(40)[:, None], 6, 1),
-        pools,
-        [0, 1],
-        PLAN,
-        batch_size=8,
-        on_progress=lambda n_done, n_excerpts: heard.append((n_done, n_excerpts)),
-    )
+    token_ids = np.repeat(np.arange(40)[:, None], 6, 1)
+    found = harvest(subject, token_ids, pools, [0, 1], PLAN, batch_size=8, on_progress=lambda *n: heard.append(n))
 
     assert (subject.n_runs, subject.layers_asked) == (5, {(0, 1)})
     assert [(layer.n_forward_passes, layer.n_batches, layer.n_tokens) for layer in found.values()] == [(1, 5, 180)] * 2
@@ -268,9 +261,7 @@ def test_the_largest_float16_is_held() -> None:
     large = world()
     large.activations[0, large.pool("train")[0], 3, 4] = 65504
 
-    found = large.harvested(HarvestPlan(PLAN.kept, rows_as="float16"))
-
-    assert found[0].pools["train"].top.rows[4, 0, 3] == 65504
+    assert large.harvested(HarvestPlan(PLAN.kept))[0].pools["train"].top.rows[4, 0, 3] == 65504
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaModel
 from transformers.activations import NewGELUActivation
 
-from neuron_assets.errors import LayerOutOfRange, SubjectError, SubjectMismatch
+from neuron_assets.errors import LayerOutOfRange, SubjectMismatch, UnknownFamily
 from neuron_assets.subjects.hooked import HookedSubject, with_one_kernel_gelu
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.subject import Subject, check_sizes
@@ -151,5 +151,5 @@ def test_a_model_of_an_unknown_family_is_refused(pieces: Pieces) -> None:
         vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, head_dim=8
     )
 
-    with pytest.raises(SubjectError, match="a llama model; known families: gpt2"):
+    with pytest.raises(UnknownFamily, match="a llama model; families whose neurons can be found: gpt2"):
         HookedSubject("other", LlamaModel(config), pieces)

@@ -73,3 +73,13 @@ def test_an_unknown_id_is_shown_as_such(pieces: Pieces) -> None:
 
 def test_a_long_text_is_not_cut(pieces: Pieces) -> None:
     assert "".join(pieces.token_strings(pieces.tokenize("word " * 5000))) == "word " * 5000
+
+
+def test_a_character_that_stands_in_several_tokens_is_whole_in_the_text(pieces: Pieces) -> None:
+    sentence = "naïve 日本語 🙃 end"
+    token_ids = pieces.tokenize(sentence)
+    torn = pieces.tokenize("🙃")[:-1]
+
+    assert sentence == pieces.text(token_ids)
+    assert any("<0x" in string for string in pieces.token_strings(token_ids))
+    assert "<0xF0>" in pieces.text(torn)
