@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import harvest, memory
+from benchmarks import harvest, loading, memory, rules
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
+    "loading": loading.benchmark,
+    "rules": rules.benchmark,
     "memory": memory.benchmark,
     "harvest": harvest.benchmark,
 }

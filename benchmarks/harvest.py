@@ -56,6 +56,9 @@ class InterleavedSubject:
     def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         return self._subject.token_strings(token_ids)
 
+    def text(self, token_ids: Sequence[int]) -> str:
+        return "".join(self.token_strings(token_ids))
+
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
         def timed(layer_index: int, activations: Float[torch.Tensor, "excerpt token neuron"]) -> None:
             self.receive_seconds += self._seconds(lambda: receive(layer_index, activations))

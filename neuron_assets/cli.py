@@ -1,6 +1,6 @@
 """The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
 
-Here: commands, their words and exit codes. Not here: what they do (`running.py`, `tables/`) and how it looks (`terminal.py`).
+Here: commands, their words and exit codes. Not here: what they do (`running.py`), how it looks (`terminal.py`).
 """
 
 import os
@@ -161,7 +161,7 @@ def train_bundled_subject(folder: Path, minutes: float) -> None:
     texts = [
         [document.text for document in documents if is_held_out(document) is held_out] for held_out in (False, True)
     ]
-    click.echo(train(texts[0], texts[1], folder, Recipe(minutes=minutes)))
+    click.echo(train(texts[0], texts[1], folder, Recipe(minutes=minutes), click.echo))
 
 
 def _project() -> Project:
@@ -175,12 +175,12 @@ def _report(neurons: Literal["all"] | None) -> None:
     twin = project.study(str(study.controls.untrained))
     n_runs = sum(_materialize(console, project, each, None, neurons) for each in (study, twin))
     _print_scores(console, project, study)
-    _print_best(console, project, study, 5)
+    best = _print_best(console, project, study, 5)
     if n_runs == 0:
         console.print("Everything is materialized already; nothing was computed.", style="bold")
     console.print(Text(f"{time.monotonic() - began:.0f} s. What next:", "dim"))
     for command, what in (
-        ("neuron-assets show bundled L3N307", "one neuron, true and simulated"),
+        (f"neuron-assets show bundled {best}", "this neuron, with more excerpts"),
         ("make dev", "the same in the Dagster UI, on http://127.0.0.1:3000"),
         ("neuron-assets new mine", "a study of your own text"),
     ):
@@ -247,7 +247,8 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     console.print(score_table(own, f"{title}\n{corpus}", study.explainer.provider, control))
 
 
-def _print_best(console: Console, project: Project, study: Study, n: int) -> None:
+def _print_best(console: Console, project: Project, study: Study, n: int) -> NeuronId:
+    """Prints the neurons of highest score; gives the first of them."""
     from neuron_assets.assets.partitions import layer_key
     from neuron_assets.tables.reading import best_neurons, see_neuron
     from neuron_assets.tables.store import TableStore
@@ -256,5 +257,7 @@ def _print_best(console: Console, project: Project, study: Study, n: int) -> Non
     store = TableStore.at(project.tables)
     keys = {layer: layer_key(layer, study.subject.n_layers) for layer in study.layer_indices}
     console.print(Text(f"\nThe {n} best explained neurons (chosen by their score, so better than average):\n", "bold"))
-    for neuron in best_neurons(store, study.name, list(keys.values()), study.explainer.provider, n):
+    best = best_neurons(store, study.name, list(keys.values()), study.explainer.provider, n)
+    for neuron in best:
         console.print(neuron_text(see_neuron(store, study.name, keys[neuron.layer_index], neuron), 1))
+    return best[0] if best else NeuronId(0, 0)

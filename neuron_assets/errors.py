@@ -1,5 +1,6 @@
-"""Every error of this package, one tree: a class answers a question that a caller asks, and its message names the
-culprit and the mend.
+"""Every error of this package, one tree.
+
+A class answers a question that a caller asks, and its message names the culprit and the mend.
 
     NeuronAssetsError
     ├── StudyError              is the study file right?
@@ -126,7 +127,8 @@ class UnknownFamily(SubjectError):
 class SubjectMismatch(SubjectError):
     def __init__(self, subject: str, what: str, found: object, expected: object) -> None:
         super().__init__(
-            f"{subject} has {found} {what}, the study says {expected}. Mend `subject` in the study, or load another model."
+            f"{subject} has {found} {what}, the study says {expected}. "
+            "Mend `subject` in the study, or load another model."
         )
 
 
@@ -183,7 +185,8 @@ class MissingTable(TableError, FileNotFoundError):
 class UnreadableTable(TableError):
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(
-            f"{path} is not a table of this package, or is damaged ({reason}). Remove it and materialize its asset again."
+            f"{path} is not a table of this package, or is damaged ({reason}). "
+            "Remove it and materialize its asset again."
         )
 
 

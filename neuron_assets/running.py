@@ -1,7 +1,7 @@
 """Materializes a study from the command line or a notebook: what is missing or outdated, and nothing else.
 
-Here: which runs to make, in which order: the forward pass once for all layers, then each layer by itself, then the summary.
-Not here: what the runs do (`assets/`). Runs are recorded in the Dagster instance, so the UI shows them.
+Here: which runs to make, and in which order: one forward pass for all layers, then each layer by itself, then the
+summary. Not here: what the runs do (`assets/`). Runs are recorded in the Dagster instance, so the UI shows them.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """The study: one YAML file that says what is explained, with what, and how it is scored.
 
-Here: its frozen, validated form, and the only code that parses a study file. Not here: where studies lie (`project.py`),
-what a change of a field makes stale (`lineage.py`).
+Here: its frozen, validated form, and the only code that parses a study file. Not here: where studies lie
+(`project.py`), what a change of a field makes stale (`lineage.py`).
 """
 
 import difflib

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.style import Style
@@ -20,19 +21,20 @@ from neuron_assets.method.records import LARGEST
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
+FAINTEST = 0.1
+"""Weaker tokens, as shares of the strongest, stand without colour."""
+
 _CONTROL_CHARACTERS = {code: f"<0x{code:02X}>" for code in (*range(32), *range(127, 160))} | {10: "⏎", 9: "⇥"}
 
 
 def score_table(summary: pl.DataFrame, title: str, author: str, control: pl.DataFrame | None) -> Table:
     """A line a layer: the author's means with their intervals, and the controls beside them."""
     table = Table(title=title, title_justify="left", caption=_references(summary), caption_justify="left")
-    table.add_column("layer")
-    table.add_column("neurons", justify="right")
-    for name in _SAMPLES.values():
-        table.add_column(f"mean {name}\n\\[95 % interval]", justify="right")
-    table.add_column("undefined\n(either)", justify="right")
-    table.add_column("shuffled control\nt-and-r / r-only", justify="right")
-    table.add_column("untrained twin\nt-and-r / r-only", justify="right")
+    table.box, table.padding = box.SIMPLE_HEAD, (0, 1)
+    for name in ("layer", "n", "top-and-random\nmean, 95 %", "random-only\nmean, 95 %", "un-\ndefined"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("shuffled\ncontrol", "untrained\ntwin"):
+        table.add_column(name, justify="right", no_wrap=True)
     for layer in summary["layer_index"].unique(maintain_order=True):
         own = {row["sample"]: row for row in _rows(summary, layer, author)}
         table.add_row(
@@ -41,7 +43,7 @@ def score_table(summary: pl.DataFrame, title: str, author: str, control: pl.Data
             *(_with_interval(own.get(sample)) for sample in _SAMPLES),
             " / ".join(str(own[sample]["n_undefined"]) if sample in own else "-" for sample in _SAMPLES),
             _means(_rows(summary, layer, SHUFFLED_CONTROL)),
-            "not there" if control is None else _means(_rows(control, layer, author)),
+            "-" if control is None else _means(_rows(control, layer, author)),
         )
     return table
 
@@ -103,12 +105,13 @@ def _with_interval(row: Mapping[str, Any] | None) -> str:
         return f"undefined: {row.get('failure') or row.get('interval_failure')}"
     if row["mean_low"] is None:
         return f"{row['mean']:.2f} (no interval)"
-    return f"{row['mean']:.2f} [{row['mean_low']:.2f}, {row['mean_high']:.2f}]"
+    low, high = (f"{row[end]:.2f}".replace("0.", ".", 1) for end in ("mean_low", "mean_high"))
+    return f"{row['mean']:.2f} [{low}, {high}]"
 
 
 def _references(summary: pl.DataFrame) -> str:
     """The lookups, whose tables no person reads: the bar for an explanation in words."""
-    lines = []
+    lines = ["n: neurons. Pairs are top-and-random / random-only; undefined scores are in no mean."]
     for lookup in ("unigram_lookup", "bigram_lookup"):
         rows = summary.filter(pl.col("author") == lookup)
         means = [
@@ -126,7 +129,7 @@ def _coloured(
     for token, value in zip(excerpt.tokens, values, strict=True):
         share = min(1.0, max(0.0, value / largest)) if largest > 0 else 0.0
         red, green, blue = (round(255 + (part - 255) * share) for part in colour)
-        style = Style(color="black", bgcolor=f"rgb({red},{green},{blue})") if share >= 0.1 else Style()
+        style = Style(color="black", bgcolor=f"rgb({red},{green},{blue})") if share >= FAINTEST else Style()
         text.append(_shown(token), style)
     return text.append("\n")
 

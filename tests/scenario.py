@@ -7,7 +7,16 @@ import yaml
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 
-_SUBJECTS = ("The parser", "A socket", "This module", "Every thread", "The cache", "A generator", "The loader", "An index")
+_SUBJECTS = (
+    "The parser",
+    "A socket",
+    "This module",
+    "Every thread",
+    "The cache",
+    "A generator",
+    "The loader",
+    "An index",
+)
 _VERBS = ("returns", "raises", "reads", "keeps", "closes", "writes", "opens", "counts")
 _OBJECTS = ("None if the file is missing", "a new list of names", "the value of self.count", "an error at line 12")
 
@@ -35,7 +44,7 @@ STUDY = {
 }
 
 
-def write_study(root: Path, name: str = "tiny", **changes: object) -> Path:
+def write_study(root: Path, name: str = "tiny", /, **changes: object) -> Path:
     """A study file in the project at `root`, with its texts; `changes` replace whole sections."""
     folder = root / "studies" / name
     (folder / "texts").mkdir(parents=True, exist_ok=True)

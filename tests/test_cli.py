@@ -27,7 +27,7 @@ def run(*arguments: str) -> Result:
 def test_help_shows_examples() -> None:
     result = run("--help")
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert "neuron-assets materialize mine --layers 0-5" in result.output
 
 
@@ -48,7 +48,7 @@ def test_help_shows_examples() -> None:
 def test_a_wrong_request_ends_with_two_and_says_why(home: Path, arguments: tuple[str, ...], message: str) -> None:
     result = run(*arguments)
 
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
 
@@ -56,7 +56,7 @@ def test_a_wrong_request_ends_with_two_and_says_why(home: Path, arguments: tuple
 def test_what_failed_ends_with_one_and_names_the_culprit(home: Path) -> None:
     result = run("show", "tiny", "L0N3")
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert "does not exist. Materialize" in result.output
 
 
@@ -65,18 +65,18 @@ def test_a_broken_study_is_named(home: Path) -> None:
 
     result = run("materialize", "broken")
 
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert "did you mean `top`?" in result.output
 
 
 def test_a_new_study_is_found_and_says_what_to_do_next(home: Path) -> None:
     result = run("new", "mine")
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert "neuron-assets materialize mine" in result.output
-    assert ["defs.yaml", "study.yaml"] == sorted(path.name for path in (home / "studies" / "mine").iterdir())
+    assert sorted(path.name for path in (home / "studies" / "mine").iterdir()) == ["defs.yaml", "study.yaml"]
     assert "mine\t" in run("studies").output
-    assert 2 == run("new", "mine").exit_code
+    assert run("new", "mine").exit_code == 2
 
 
 def test_a_study_is_materialized_once_shown_and_summed_up(home: Path) -> None:
@@ -85,12 +85,12 @@ def test_a_study_is_materialized_once_shown_and_summed_up(home: Path) -> None:
     neuron, other = run("show", "tiny", f"L0N{explained}"), run("show", "tiny", f"0.{(explained + 1) % 768}")
     summary = run("summary", "tiny")
 
-    assert 0 == first.exit_code, first.output
+    assert first.exit_code == 0, first.output
     assert "one forward pass" in first.output
     assert "explainer: rules" in first.output
-    assert 0 == second.exit_code
+    assert second.exit_code == 0
     assert "everything asked for is there" in second.output
-    assert 0 == neuron.exit_code
+    assert neuron.exit_code == 0
     assert "top-and-random:" in neuron.output
     assert "simulated" in neuron.output
     assert "not explained yet" in other.output

@@ -1,7 +1,5 @@
 """The instrument itself: over real text and through every step, a true explanation is told from a false one."""
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 import pytest

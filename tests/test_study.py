@@ -137,7 +137,10 @@ def test_studies_are_found_in_the_project_and_in_the_named_folders(tmp_path: Pat
 
     assert {"bundled", "bundled_untrained", "planted", "mine", "theirs"} == set(project.study_files())
     assert str(tmp_path / "home" / "data") == project.tables
-    assert "s3://bucket/neurons" == Project.from_environment({"NEURON_ASSETS_DATA": "s3://bucket/neurons"}, tmp_path).tables
+    assert (
+        Project.from_environment({"NEURON_ASSETS_DATA": "s3://bucket/neurons"}, tmp_path).tables
+        == "s3://bucket/neurons"
+    )
 
 
 def test_the_project_is_found_from_a_folder_within_it(tmp_path: Path) -> None:

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
-from neuron_assets.assets.specs import Result, IO_MANAGER_KEY, asset_attributes, asset_key, hand_over, schema_check
+from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, hand_over, schema_check
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
-
 
 Progress = Callable[[logging.Logger], Callable[[int, int], None]]
 """Takes the run's log; gives what hears, after each batch, how many excerpts are done and of how many."""
@@ -93,6 +91,6 @@ def log_progress(log: logging.Logger) -> Callable[[int, int], None]:
         nonlocal told
         if done * 10 // total > told:
             told = done * 10 // total
-            log.info(f"{done} of {total} excerpts")
+            log.info("%d of %d excerpts", done, total)
 
     return on_progress

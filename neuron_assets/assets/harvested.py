@@ -1,6 +1,6 @@
 """What a harvest asks for and gives, between the study, the subject and the tables.
 
-Put here: the way from a study to a plan, and from a harvested layer to rows. Keep out: the pass (`subjects/harvest.py`).
+Put here: from a study to a plan, and from a harvested layer to rows. Keep out: the pass (`subjects/harvest.py`).
 """
 
 import numpy as np

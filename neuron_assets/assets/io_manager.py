@@ -31,7 +31,7 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
     _base_path: Any = PrivateAttr()
     _read: dict[tuple[str, str], dict[str, str]] = PrivateAttr(default_factory=dict)
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster's signature
         self._base_path = UPath(self.root)
 
     @property

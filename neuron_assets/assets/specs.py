@@ -90,7 +90,8 @@ def labels(study: Study, table: str) -> str:
     """Whose numbers these are, in a few words: never to be left out beside a score."""
     if table in {"excerpts", "activations", "neuron_statistics"}:
         return f"subject: {study.subject.provider}"
-    return f"subject: {study.subject.provider}; explainer: {study.explainer.provider}; simulator: {study.simulator.provider}"
+    models = f"explainer: {study.explainer.provider}; simulator: {study.simulator.provider}"
+    return f"subject: {study.subject.provider}; {models}"
 
 
 def table_metadata(study: Study, table: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ STEPS = (
 def build_study(study: Study) -> dg.Definitions:
     """The assets of one study, without resources: several studies share those."""
     with warnings.catch_warnings():
-        # Backfill policies, partitioned checks and observable sources: their versions are pinned and their use is tested.
+        # Backfill policies, partitioned checks and observable sources: Dagster is pinned and their use is tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.Definitions(assets=[*(step(study) for step in STEPS), *language_model_assets(study)])

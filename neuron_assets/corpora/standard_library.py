@@ -1,7 +1,7 @@
 """The bundled corpus: the sources and help topics of the Python that runs this, read at run time.
 
-Here: which files count as documents. Not here: cutting them into excerpts (`method/excerpts.py`), and none of their text
-is shipped with this package.
+Here: which files count as documents. Not here: cutting them into excerpts (`method/excerpts.py`). None of their text is
+shipped with this package.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def standard_library_documents(folder: Path | None = None) -> Iterator[Document]
 
 
 def is_held_out(document: Document, share: float = 0.12) -> bool:
-    """Whether the bundled subject was kept from this document in training: by a hash of its name, so on every Python."""
+    """Whether the bundled subject was kept from this document: by a hash of its name, so on every Python."""
     digest = hashlib.sha256(document.name.encode()).hexdigest()
     return int(digest[:8], 16) / 2**32 < share
 

@@ -17,9 +17,9 @@ def lenders(neuron_indices: Sequence[int], layer_index: int, seed: int) -> dict[
     The neurons stand in a seeded circle, in the order of a number that depends only on the seed, the layer and the
     neuron: each borrows from the next. One more neuron changes the lender of one other.
     """
-    if len(neuron_indices) < 2:
-        return {}
     circle = sorted(
         neuron_indices, key=lambda neuron: (np.random.default_rng([seed, layer_index, neuron]).random(), neuron)
     )
-    return dict(zip(circle, [*circle[1:], circle[0]], strict=True))
+    return {
+        neuron: lender for neuron, lender in zip(circle, [*circle[1:], *circle[:1]], strict=True) if neuron != lender
+    }

@@ -1,7 +1,7 @@
 """From tokenized documents to excerpts of equal length in four pools of documents.
 
-Here: cutting, choosing, the assignment of documents to pools, the one shuffle. Not here: reading documents (`corpora/`) or
-tokenizing them (`subjects/`).
+Here: cutting, choosing, the assignment of documents to pools, the one shuffle. Not here: reading documents (`corpora/`)
+or tokenizing them (`subjects/`).
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Which held-out excerpts a score is made from, and the judgement of one simulation on them.
 
-Here: top-and-random and random-only (Bills et al. 2023), and what each judgement carries on for its intervals. Not here:
-the arithmetic (`scoring.py`, `intervals.py`), who simulated.
+Here: top-and-random and random-only (Bills et al. 2023), and what each judgement carries on for its intervals. Not
+here: the arithmetic (`scoring.py`, `intervals.py`), who simulated.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,9 @@ class Judgement:
 
 
 def sampled_rows(exemplars: Exemplars, n_top: int, n_random: int) -> Mapping[Sample, Rows]:
-    """Top-and-random: the first `n_top` top excerpts and the first `n_random` random ones that are not among them.
+    """The rows of either sample.
+
+    Top-and-random: the first `n_top` top excerpts and the first `n_random` random ones that are not among them.
     Random-only: all random excerpts, drawn without looking, so one of them may be a top excerpt too.
     """
     top = np.flatnonzero(exemplars.is_top)[:n_top]

@@ -10,6 +10,8 @@ import numpy as np
 
 from neuron_assets.method.intervals import LayerInterval, NeuronSums, layer_interval
 
+HALF = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class LayerScores:
@@ -47,7 +49,7 @@ def summarize(
         quantile_10=quantiles[0],
         median=quantiles[1],
         quantile_90=quantiles[2],
-        share_above_half=float((values > 0.5).mean()) if there else None,
+        share_above_half=float((values > HALF).mean()) if there else None,
         best_neuron=max(there)[1] if there else None,
         worst_neuron=min(there)[1] if there else None,
     )

@@ -34,7 +34,9 @@ class Pieces:
 
     def text(self, token_ids: Sequence[int]) -> str:
         """What the tokens say together; only bytes that are torn off at an end stand as <0xE2>."""
-        return readable(b"".join(self._bytes.get(token_id, _unknown(token_id).encode()) for token_id in map(int, token_ids)))
+        return readable(
+            b"".join(self._bytes.get(token_id, _unknown(token_id).encode()) for token_id in map(int, token_ids))
+        )
 
 
 def readable(piece: bytes) -> str:
@@ -53,7 +55,9 @@ def _bytes(tokenizer: Tokenizer) -> dict[int, bytes]:
     alphabet = _byte_alphabet()
     pieces = {token_id: _bytes_of(piece, alphabet) for piece, token_id in tokenizer.get_vocab().items()}
     # Added tokens stand in the vocabulary as they read, not in the byte alphabet.
-    return pieces | {token_id: token.content.encode() for token_id, token in tokenizer.get_added_tokens_decoder().items()}
+    return pieces | {
+        token_id: token.content.encode() for token_id, token in tokenizer.get_added_tokens_decoder().items()
+    }
 
 
 def _bytes_of(piece: str, alphabet: dict[str, int]) -> bytes:

@@ -90,7 +90,7 @@ def read_facts(path: UPath) -> TableFacts:
 
 
 def read_table(path: UPath, table: str, where: pl.Expr | None = None) -> pl.DataFrame:
-    """The rows of the file, or those `where` holds; raises MissingTable, or UnreadableTable for another table's file."""
+    """The rows of the file, or those where `where` holds; raises MissingTable or UnreadableTable."""
     found = read_facts(path).table
     if found != table:
         raise UnreadableTable(path, f"it holds the table {found}, not {table}")

@@ -13,6 +13,10 @@ from neuron_assets.method.records import NeuronId, Split
 from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
+NOT_EXPLAINED = (
+    "not explained yet; explain the whole layer with: neuron-assets materialize STUDY --layers N --neurons all"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SeenExcerpt:
@@ -48,7 +52,7 @@ def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split:
         neuron=neuron,
         explainer=first["explainer"] if first else "none",
         explanation=first["explanation"] if first else None,
-        failure=first["failure"] if first else "not explained yet",
+        failure=first["failure"] if first else NOT_EXPLAINED,
         scores=tuple(() if scores is None else scores.drop("document_sums").to_dicts()),
         excerpts=_excerpts(store, study, key, neuron, split),
     )

@@ -148,7 +148,7 @@ class Scores(_OfNeurons):
     interval_failure: pl.String = pa.Field(nullable=True, description="Why there is no interval.")
     document_sums: pl.List = pa.Field(
         dtype_kwargs={"inner": pl.List(pl.Float64())},
-        description="Per kind and document: is_top, document_index, n, sums of a, s, aa, ss, as. Intervals come from it.",
+        description="By kind and document: is_top, document_index, n, sums of a, s, aa, ss, as; for intervals.",
     )
 
     @pa.dataframe_check(name="a score or a failure, never both")

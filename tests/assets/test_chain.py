@@ -27,7 +27,9 @@ LAYERS = (1, 2, 3)
 def make(project: Project, study: Study, instance: dg.DagsterInstance, neurons: Any = None) -> list[Run]:
     """Materializes layers 1 to 3; gives the runs that were made."""
     runs: list[Run] = []
-    materialize(Wanted(study, LAYERS, neurons), instance, project.tables, lambda _log: lambda _done, _all: None, runs.append)
+    materialize(
+        Wanted(study, LAYERS, neurons), instance, project.tables, lambda _log: lambda _done, _all: None, runs.append
+    )
     return runs
 
 
@@ -78,17 +80,19 @@ def test_a_range_of_layers_is_one_forward_pass(world: World) -> None:
     for layer in ("L01", "L02", "L03"):
         found = metadata(world[2], world[1], "activations", layer)
 
-        assert (1, 3) == (found["forward_passes"], found["layers_of_the_pass"])
+        assert (found["forward_passes"], found["layers_of_the_pass"]) == (1, 3)
         assert found["tokens"] == read(world, "excerpts").height * 16
 
 
 def test_every_neuron_keeps_what_the_study_asks_for(world: World) -> None:
     counts = read(world, "activations", "L02").group_by("neuron_index", "split", "kind").len()
-    expected = {(split, kind, n) for split, n_top, n_random in (
-        ("train", 5, 6), ("calibration", 2, 2), ("valid", 5, 6), ("test", 2, 2)
-    ) for kind, n in (("top", n_top), ("random", n_random))}
+    expected = {
+        (split, kind, n)
+        for split, n_top, n_random in (("train", 5, 6), ("calibration", 2, 2), ("valid", 5, 6), ("test", 2, 2))
+        for kind, n in (("top", n_top), ("random", n_random))
+    }
 
-    assert 768 * 8 == counts.height
+    assert counts.height == 768 * 8
     assert expected == set(counts.select("split", "kind", "len").iter_rows())
 
 
@@ -110,10 +114,14 @@ def test_each_chosen_neuron_has_an_explanation_a_control_and_scores(world: World
     texts = dict(candidates.filter(pl.col("author") == "rules").select("neuron_index", "explanation").iter_rows())
 
     assert chosen == set(candidates["neuron_index"])
-    assert 3 == controls.height
+    assert controls.height == 3
     assert all(row["explanation"] == texts[row["taken_from"]] for row in controls.to_dicts())
     assert not any(row["taken_from"] == row["neuron_index"] for row in controls.to_dicts())
-    assert {"simulation": 12, "unigram_lookup": 6, "bigram_lookup": 6} == dict(scores.group_by("scorer").len().iter_rows())
+    assert dict(scores.group_by("scorer").len().iter_rows()) == {
+        "simulation": 12,
+        "unigram_lookup": 6,
+        "bigram_lookup": 6,
+    }
     assert {"rules/1"} == {name.split("?")[0] for name in scores.filter(pl.col("scorer") == "simulation")["explainer"]}
 
 
@@ -139,13 +147,13 @@ def test_every_layer_has_its_own_check_and_none_is_left_planned(world: World) ->
             history = world[2].event_log_storage.get_asset_check_execution_history(key, limit=20)
             of_layer = [record for record in history if record.partition == layer]
 
-            assert ["SUCCEEDED"] == [record.status.value for record in of_layer], (table, layer)
+            assert [record.status.value for record in of_layer] == ["SUCCEEDED"], (table, layer)
 
 
 def test_the_summary_covers_each_layer_author_and_sample(world: World) -> None:
     summary = read(world, "layer_summary")
 
-    assert 3 * 4 * 2 == summary.height
+    assert summary.height == 3 * 4 * 2
     assert {3} == set(summary["n_neurons"])
 
 
@@ -160,7 +168,7 @@ def test_every_file_says_its_lineage_its_inputs_and_who_explained(world: World) 
 
 
 def test_what_stands_is_not_made_again(own_world: World) -> None:
-    assert [] == make(*own_world)
+    assert make(*own_world) == []
 
 
 def test_equal_work_gives_equal_bytes(world: World, tmp_path: Path) -> None:
@@ -180,9 +188,11 @@ def test_more_neurons_keep_the_explanations_that_are_there(own_world: World) -> 
     after = read(own_world, "explanations", "L02")
 
     assert [run.tables[0] for run in runs] == ["explanations", "explanations", "explanations", "layer_summary"]
-    assert 5 == after.height
+    assert after.height == 5
     assert before.equals(after.filter(pl.col("neuron_index").is_in(before["neuron_index"].to_list())))
-    assert (3, 2) == tuple(metadata(own_world[2], own_world[1], "explanations", "L02")[key] for key in ("kept", "explained_now"))
+    assert tuple(
+        metadata(own_world[2], own_world[1], "explanations", "L02")[key] for key in ("kept", "explained_now")
+    ) == (3, 2)
 
 
 def test_a_changed_explainer_changes_only_what_hangs_on_it(own_world: World) -> None:
@@ -192,12 +202,12 @@ def test_a_changed_explainer_changes_only_what_hangs_on_it(own_world: World) -> 
 
     runs = make(project, study, instance)
 
-    assert ["explanations"] * 3 + ["layer_summary"] == [run.tables[0] for run in runs]
+    assert [run.tables[0] for run in runs] == ["explanations"] * 3 + ["layer_summary"]
 
 
 def run_one(world: World, study: Study, table: str) -> None:
     selection = dg.AssetSelection.assets(asset_key(study, table))
-    assets = list(build_study(study).assets or ())
+    assets: Any = build_study(study).assets
     dg.materialize(
         assets, selection=selection, instance=world[2], partition_key="L02", resources=table_resources(world[0].tables)
     )
@@ -229,8 +239,8 @@ def test_a_truncated_upstream_file_is_refused_and_made_anew(own_world: World) ->
 
     with pytest.raises(UnreadableTable):
         run_one(own_world, own_world[1], "simulations")
-    assert ["candidates"] == [run.tables[0] for run in make(*own_world)]
-    assert [] == make(*own_world)
+    assert [run.tables[0] for run in make(*own_world)] == ["candidates"]
+    assert make(*own_world) == []
 
 
 def test_a_pool_that_is_too_small_is_named_before_the_pass(tmp_path: Path) -> None:

@@ -47,6 +47,9 @@ class ArraySubject:
     def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         raise NotImplementedError
 
+    def text(self, token_ids: Sequence[int]) -> str:
+        return "".join(self.token_strings(token_ids))
+
     def run(self, token_ids: NDArray[np.int64], layers: Sequence[int], receive: Receive) -> None:
         self.n_runs += 1
         self.layers_asked.add(tuple(layers))

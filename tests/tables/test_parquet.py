@@ -41,14 +41,14 @@ def test_what_was_written_is_read_with_its_facts(tmp_path: Path) -> None:
     assert table().equals(read_table(path, "explanations"))
     assert written == read_facts(path)
     assert content_hash(table()) == written.content
-    assert ["L00.parquet"] == [file.name for file in path.parent.iterdir()]
+    assert [file.name for file in path.parent.iterdir()] == ["L00.parquet"]
 
 
 def test_a_part_of_a_table_can_be_read(tmp_path: Path) -> None:
     path = UPath(tmp_path / "L00.parquet")
     write_table(path, table(), FACTS)
 
-    assert [1] == read_table(path, "explanations", pl.col("neuron_index") == 1)["neuron_index"].to_list()
+    assert read_table(path, "explanations", pl.col("neuron_index") == 1)["neuron_index"].to_list() == [1]
 
 
 def test_equal_tables_give_equal_bytes_and_hashes(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_tables_can_lie_on_any_file_system_that_fsspec_knows() -> None:
 
     assert table().equals(read_table(path, "explanations"))
     assert path.exists()
-    assert ["L00.parquet"] == [file.name for file in path.parent.iterdir()]
+    assert [file.name for file in path.parent.iterdir()] == ["L00.parquet"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "foreign"])
@@ -128,7 +128,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path, monkeyp
         write_table(path, table(explanation=["x", None, "y"]), FACTS)
 
     assert before == path.read_bytes()
-    assert ["L00.parquet"] == [file.name for file in path.parent.iterdir()]
+    assert [file.name for file in path.parent.iterdir()] == ["L00.parquet"]
 
 
 def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
@@ -215,5 +215,5 @@ def test_nan_breaks_every_schema() -> None:
         },
     )
 
-    assert ["skewness: 1 values are NaN"] == problems("neuron_statistics", statistics)
-    assert [] == problems("neuron_statistics", statistics.with_columns(skewness=pl.lit(None, pl.Float64)))
+    assert problems("neuron_statistics", statistics) == ["skewness: 1 values are NaN"]
+    assert problems("neuron_statistics", statistics.with_columns(skewness=pl.lit(None, pl.Float64))) == []

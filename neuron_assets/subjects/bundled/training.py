@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,12 +66,21 @@ def train_tokenizer(texts: Sequence[str], recipe: Recipe) -> Tokenizer:
     return tokenizer
 
 
-def train(train_texts: Sequence[str], held_out_texts: Sequence[str], folder: Path, recipe: Recipe) -> Losses:
-    """Trains tokenizer and model, saves both to `folder` with `training_log.json`, and returns the held-out losses."""
+def train(
+    train_texts: Sequence[str],
+    held_out_texts: Sequence[str],
+    folder: Path,
+    recipe: Recipe,
+    on_entry: Callable[[dict[str, float]], None],
+) -> Losses:
+    """Trains tokenizer and model, saves both to `folder` with `training_log.json`, and gives the held-out losses.
+
+    `on_entry` hears each entry of the log as it is made.
+    """
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(train_texts, recipe)
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # the library has no types there
         tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=recipe.context
     ).save_pretrained(folder)
     train_ids = _encode(tokenizer, train_texts)
@@ -81,7 +90,7 @@ def train(train_texts: Sequence[str], held_out_texts: Sequence[str], folder: Pat
     log = []
     for entry in _steps(model, train_ids, held_out_ids, recipe):
         log.append(entry | {"seconds": round(time.monotonic() - began)})
-        print(json.dumps(log[-1]), flush=True)
+        on_entry(log[-1])
         _save(model, folder)
     losses = Losses(
         held_out_loss(model, held_out_ids, recipe.context), *ngram_losses(train_ids, held_out_ids, recipe.vocabulary)
@@ -102,17 +111,17 @@ def held_out_loss(model: GPT2LMHeadModel, token_ids: Int[np.ndarray, " token"], 
     """Mean loss in nats a token over the consecutive, disjoint windows of `context` tokens (fp32)."""
     n_windows = len(token_ids) // context
     windows = torch.from_numpy(token_ids[: n_windows * context].reshape(n_windows, context).astype(np.int64))
-    model.eval()
+    model.train(mode=False)
     with torch.inference_mode():
-        losses = [model(batch, labels=batch).loss.item() * len(batch) for batch in windows.split(32)]
+        losses = [model(batch, labels=batch).loss.item() * len(batch) for batch in torch.split(windows, 32)]
     model.train()
-    return sum(losses) / n_windows
+    return float(sum(losses)) / n_windows
 
 
 def ngram_losses(
     train_ids: Int[np.ndarray, " token"], held_out_ids: Int[np.ndarray, " token"], vocabulary: int
 ) -> tuple[float, float]:
-    """Held-out loss in nats of a unigram model and of a bigram model that backs off to it (Dirichlet prior of mass 50)."""
+    """Held-out loss in nats of a unigram model and of a bigram model that backs off to it (prior of mass 50)."""
     counts = np.bincount(train_ids, minlength=vocabulary) + 0.5
     unigram = counts / counts.sum()
     pairs, pair_counts = np.unique(_pair_codes(train_ids, vocabulary), return_counts=True)
@@ -147,7 +156,8 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Int[np.ndarray, " tok
 
 
 def _pair_codes(token_ids: Int[np.ndarray, " token"], vocabulary: int) -> NDArray[np.int64]:
-    return token_ids[:-1].astype(np.int64) * vocabulary + token_ids[1:]
+    codes: NDArray[np.int64] = token_ids[:-1].astype(np.int64) * vocabulary + token_ids[1:]
+    return codes
 
 
 def _learning_rate(share_done: float, step: int, recipe: Recipe) -> float:
@@ -157,7 +167,8 @@ def _learning_rate(share_done: float, step: int, recipe: Recipe) -> float:
 
 def _optimisers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW for embeddings, norms and biases."""
-    matrices, rest = [], []
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         (matrices if parameter.ndim == 2 and ".h." in name else rest).append(parameter)
     return [
@@ -206,4 +217,4 @@ def _steps(
 def _save(model: GPT2LMHeadModel, folder: Path) -> None:
     halved = GPT2LMHeadModel(model.config)
     halved.load_state_dict(model.state_dict())
-    halved.half().save_pretrained(folder)
+    halved.half().save_pretrained(folder)  # type: ignore[no-untyped-call]  # the library has no types there

@@ -1,0 +1,51 @@
+"""Documents are read whole, in the order of their names, and a corpus without any is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from neuron_assets.corpora.standard_library import SHORTEST, is_held_out, standard_library_documents
+from neuron_assets.corpora.text_files import text_file_documents
+from neuron_assets.errors import NoDocuments
+
+
+def test_the_standard_library_gives_hundreds_of_documents_sources_and_topics() -> None:
+    documents = list(standard_library_documents())
+    names = [document.name for document in documents]
+
+    assert len(documents) > 300
+    assert len(names) == len(set(names))
+    assert {"json/decoder.py", "topics/assert"} <= set(names)
+    assert not any("/test/" in name or name.startswith("encodings/") for name in names)
+    assert min(len(document.text) for document in documents) >= SHORTEST
+
+
+def test_about_an_eighth_of_the_documents_was_held_out_of_training() -> None:
+    documents = list(standard_library_documents())
+
+    assert 0.08 < sum(map(is_held_out, documents)) / len(documents) < 0.16
+
+
+def test_a_source_in_another_encoding_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "latin.py").write_bytes("# caf\xe9".encode("latin-1") * 100)
+    (tmp_path / "good.py").write_text("x = 1\n" * 100, encoding="utf-8")
+
+    assert [document.name for document in standard_library_documents(tmp_path)] == ["good.py"]
+
+
+def test_text_files_are_read_in_the_order_of_their_names_and_bad_bytes_do_not_crash(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "b.txt").write_bytes(b"caf\xe9\x00\r\n")
+    (tmp_path / "deep" / "a.txt").write_text("text", encoding="utf-8")
+    (tmp_path / "c.md").write_text("other", encoding="utf-8")
+
+    found = list(text_file_documents(tmp_path))
+
+    assert [document.name for document in found] == ["b.txt", "deep/a.txt"]
+    assert found[0].text.startswith("caf\ufffd")
+
+
+@pytest.mark.parametrize("folder", ["missing", "."])
+def test_a_folder_without_texts_is_refused_by_name(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(NoDocuments, match="txt"):
+        list(text_file_documents(tmp_path / folder))
