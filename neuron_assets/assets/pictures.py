@@ -8,6 +8,7 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -15,6 +16,10 @@ import polars as pl
 from jaxtyping import Float
 
 from neuron_assets.method.records import NeuronRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _CHARACTER, _LINE, _WIDTH = 7.3, 20, 110
 """Width of a character and height of a line in pixels; characters a line."""
@@ -36,41 +41,46 @@ def neuron_picture(
 
 def summary_plot(summary: pl.DataFrame, title: str) -> str:
     """Mean score and 95 % interval by layer, a line an author and sample, as an image link."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), dpi=110, layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for panel, sample in zip(axes, ("top_and_random", "random_only"), strict=True):
-        for author, rows in summary.filter(pl.col("sample") == sample).group_by("author", maintain_order=True):
+    figure, panels = _panels(title, "mean score (95 % interval)")
+    for sample, panel in panels.items():
+        for (author,), rows in summary.filter(pl.col("sample") == sample).group_by("author", maintain_order=True):
             ordered = rows.drop_nulls("mean").sort("layer_index")
             mean = ordered["mean"].to_numpy()
-            ends = [ordered["mean_low"].to_numpy(), ordered["mean_high"].to_numpy()]
-            spread = np.abs(np.nan_to_num(np.stack([mean - ends[0], ends[1] - mean])))
-            panel.errorbar(ordered["layer_index"], mean, yerr=spread, marker="o", capsize=3, label=str(author[0]))
+            low, high = (ordered[end].fill_null(ordered["mean"]).to_numpy() for end in ("mean_low", "mean_high"))
+            spread = np.maximum(0.0, np.stack([mean - low, high - mean]))
+            panel.errorbar(ordered["layer_index"], mean, yerr=spread, marker="o", capsize=3, label=str(author))
         panel.axhline(0, color="grey", linewidth=0.8)
-        panel.set(title=sample.replace("_", "-"), xlabel="layer")
-    axes[0].set_ylabel("mean score (95 % interval)")
-    axes[1].legend(fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return _image("image/png", file.getvalue())
+    handles, names = panels["top_and_random"].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+    return _png(figure)
 
 
 def distribution_plot(scores: pl.DataFrame, title: str) -> str:
-    """How the scores of the explainer's candidates are spread, a line a layer, as an image link."""
+    """How the scores of the explainer's candidates are spread over each layer's neurons, as an image link."""
+    figure, panels = _panels(title, "score")
+    for sample, panel in panels.items():
+        rows = scores.filter(pl.col("sample") == sample).drop_nulls("ev_correlation")
+        layers = rows["layer_index"].unique(maintain_order=True).sort().to_list()
+        values = [rows.filter(pl.col("layer_index") == layer)["ev_correlation"].to_numpy() for layer in layers]
+        panel.boxplot(values, positions=layers, whis=(5, 95), showfliers=True, flierprops={"markersize": 3})
+        panel.axhline(0, color="grey", linewidth=0.8)
+    return _png(figure)
+
+
+def _panels(title: str, what: str) -> tuple["Figure", dict[str, "Axes"]]:
+    """A figure with one panel a sample."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.5), dpi=110, layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for panel, sample in zip(axes, ("top_and_random", "random_only"), strict=True):
-        for layer, rows in scores.filter(pl.col("sample") == sample).group_by("layer_index", maintain_order=True):
-            values = rows["ev_correlation"].drop_nulls().to_numpy()
-            panel.hist(values, bins=np.linspace(-0.25, 1, 26).tolist(), histtype="step", label=f"L{layer[0]}")
-        panel.set(title=sample.replace("_", "-"), xlabel="score")
-    axes[0].set_ylabel("neurons")
-    axes[1].legend(fontsize=8)
+    figure = Figure(figsize=(9, 4), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    left.set_ylabel(what)
+    left.set(title="top-and-random", xlabel="layer")
+    right.set(title="random-only", xlabel="layer")
     figure.suptitle(title, fontsize=10)
+    return figure, {"top_and_random": left, "random_only": right}
+
+
+def _png(figure: "Figure") -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return _image("image/png", file.getvalue())
