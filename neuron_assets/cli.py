@@ -15,10 +15,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.errors import LayerNotInStudy, NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project
-from neuron_assets.study import NAME, Study, parse_layers
+from neuron_assets.sections import NAME
+from neuron_assets.study import Study, parse_layers
 
 EXAMPLES = """
 \b
@@ -43,6 +44,9 @@ class _Errors(click.Group):
         except NeuronAssetsError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. What was made stays; the same command goes on from there.", err=True)
+            sys.exit(130)
 
 
 @click.group(cls=_Errors, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -199,6 +203,8 @@ def _materialize(
 
     for layer in layers or ():
         study.check_layer(layer)
+        if layer not in study.layer_indices:
+            raise LayerNotInStudy(layer, study.name)
     wanted = Wanted(study, layers or study.layer_indices, neurons)
     console.print(Text(f"Study {study.name}", "bold"))
 
@@ -217,6 +223,7 @@ def _materialize(
 def _instance(project: Project) -> Iterator[Any]:
     """The Dagster instance of the project; a home that is not there yet is made."""
     import dagster as dg
+    from filelock import FileLock
 
     home = project.dagster_home
     home.mkdir(parents=True, exist_ok=True)
@@ -224,27 +231,28 @@ def _instance(project: Project) -> Iterator[Any]:
     if not settings.exists():
         settings.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n", encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.get() as instance:
+    with FileLock(home / ".first_use.lock"):  # two first uses at once would make the same databases
+        instance = dg.DagsterInstance.get()
+    with instance:
         yield instance
 
 
 def _print_scores(console: Console, project: Project, study: Study) -> None:
     from neuron_assets.tables.parquet import read_table
-    from neuron_assets.tables.reading import corpus_facts
+    from neuron_assets.tables.reading import comparable_summary, corpus_facts
     from neuron_assets.tables.store import TableStore
-    from neuron_assets.terminal import score_table
+    from neuron_assets.terminal import score_tables
 
     store = TableStore.at(project.tables)
     own = read_table(store.path(study.name, "layer_summary"), "layer_summary")
-    control_path = store.path(str(study.controls.untrained), "layer_summary")
-    control = read_table(control_path, "layer_summary") if study.controls.untrained and control_path.exists() else None
+    twin = comparable_summary(store, study.name, study.controls.untrained)
     facts = corpus_facts(store, study.name)
     title = f"{study.name} · explainer: {study.explainer.provider} · simulator: {study.simulator.provider}"
     corpus = f"corpus {facts['corpus']} {facts['content']}" + (
         f", Python {facts['python']}" if "python" in facts else ""
     )
     console.print()
-    console.print(score_table(own, f"{title}\n{corpus}", study.explainer.provider, control))
+    console.print(score_tables(own, f"{title}\n{corpus}", study.explainer.provider, twin))
 
 
 def _print_best(console: Console, project: Project, study: Study, n: int) -> NeuronId:

@@ -3,15 +3,25 @@
 Put here: the assembly. Keep out: everything else.
 """
 
+import logging
+
 import dagster as dg
 
 from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.errors import StudyError
 from neuron_assets.project import Project, current_project
+
+_LOG = logging.getLogger(__name__)
 
 
 def build_definitions(project: Project) -> dg.Definitions:
-    """All studies of the project, sharing one place for tables; raises what reading a study raises."""
-    studies = [build_study(project.study(name)) for name in project.study_files()]
+    """All studies of the project that can be read, sharing one place for tables."""
+    studies = []
+    for name in project.study_files():
+        try:
+            studies.append(build_study(project.study(name)))
+        except StudyError:
+            _LOG.exception("The study %s is left out", name)  # one bad file must not take the others away
     return dg.Definitions.merge(*studies, dg.Definitions(resources=table_resources(project.tables)))
 
 

@@ -9,6 +9,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── UnreadableStudy
     │   ├── InvalidStudy
     │   ├── LayerOutOfRange
+    │   ├── LayerNotInStudy
     │   └── NeuronOutOfRange
     ├── CorpusError             is there enough text?
     │   ├── NoDocuments
@@ -25,6 +26,7 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
+        ├── NothingScored
         ├── UnreadableTable
         ├── InvalidTable
         ├── ForeignLineage
@@ -77,6 +79,11 @@ class LayerOutOfRange(StudyError):
         )
 
 
+class LayerNotInStudy(StudyError):
+    def __init__(self, layer_index: int, study: str) -> None:
+        super().__init__(f"Layer {layer_index} is not one of the study {study}. Add it to `layers` in the study.")
+
+
 class NeuronOutOfRange(StudyError):
     def __init__(self, neuron: str, n_neurons: int, subject: str) -> None:
         super().__init__(
@@ -91,8 +98,8 @@ class CorpusError(NeuronAssetsError):
 class NoDocuments(CorpusError):
     def __init__(self, source: str) -> None:
         super().__init__(
-            f"The corpus {source} holds no document that is long enough to give an excerpt. "
-            "Mend `corpus` in the study: another folder, a lower `shortest`, or shorter excerpts."
+            f"The corpus {source} does not exist, or holds no document that is long enough to give an excerpt. "
+            "Mend `corpus` in the study: another folder or pattern, or shorter excerpts."
         )
 
 
@@ -180,6 +187,11 @@ class TableError(NeuronAssetsError):
 class MissingTable(TableError, FileNotFoundError):
     def __init__(self, path: object, asset: str) -> None:
         super().__init__(f"{path} does not exist. Materialize {asset} first.")
+
+
+class NothingScored(TableError):
+    def __init__(self, study: str) -> None:
+        super().__init__(f"No layer of {study} has scores that stand. Materialize scores first.")
 
 
 class UnreadableTable(TableError):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from neuron_assets.study import Study
+from neuron_assets.subjects.catalog import CATALOG, TOKENIZER
 
 LAYOUT = 1
 """Raised when a table's columns or the meaning of a value change."""
@@ -40,12 +41,13 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     pools = study.splits.model_dump(exclude={"fewest_documents"})
     harvested = {
         "subject": study.subject.model_dump(exclude={"n_layers"}),
+        "weights": CATALOG[study.subject.provider].weights,
         "splits": pools,
         "activations": study.activations.model_dump(),
     }
     return {
         # The fewest documents a pool may hold is a condition, not an ingredient.
-        "excerpts": {"tokenizer": "bundled", "corpus": study.corpus.model_dump()},
+        "excerpts": {"tokenizer": TOKENIZER, "corpus": study.corpus.model_dump()},
         "activations": harvested,
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuron_assets.errors import StudyNotFound
-from neuron_assets.study import NAME, Study, read_study
+from neuron_assets.sections import NAME
+from neuron_assets.study import Study, read_study
 
 BUNDLED_STUDIES = Path(__file__).parent / "studies"
 

@@ -4,7 +4,7 @@ Here: which runs to make, and in which order: one forward pass for all layers, t
 summary. Not here: what the runs do (`assets/`). Runs are recorded in the Dagster instance, so the UI shows them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,7 +74,7 @@ def materialize(
     return n_runs
 
 
-def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resources: dict[str, object]) -> None:
+def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resources: Mapping[str, object]) -> None:
     selection = AssetSelection.assets(*(asset_key(study, table) for table in run.tables))
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
@@ -87,6 +87,8 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
             tags=run.tags,
             run_config=quiet | (run.config or {}),
         )
+    except dg.DagsterExecutionInterruptedError as error:
+        raise KeyboardInterrupt from error
     except Exception as error:
         culprit = _our_error(error)
         if culprit is None:
@@ -112,9 +114,10 @@ def _runs(wanted: Wanted, store: TableStore, instance: DagsterInstance) -> Itera
     forward = [layer for layer in wanted.layers if not all(state.stands(table, layer) for table in FORWARD)]
     if not state.stands("excerpts", None) and not forward:
         forward = list(wanted.layers)
-    for first, last in _stretches(forward):
+    if forward:
         tables: tuple[str, ...] = FORWARD if state.stands("excerpts", None) else ("excerpts", *FORWARD)
-        title = f"{' and '.join(tables)} of L{first} to L{last}: one forward pass"
+        first, last = forward[0], forward[-1]  # a run covers a range; layers between are cheaper than a second pass
+        title = f"{', '.join(tables)} of L{first} to L{last}: one forward pass"
         yield Run(title, tables, wanted.key(first), wanted.key(last))
     for layer in wanted.layers:
         stale = [table for table in BY_LAYER if not state.stands(table, layer)]
@@ -130,16 +133,6 @@ def _runs(wanted: Wanted, store: TableStore, instance: DagsterInstance) -> Itera
 def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> Any:
     config = {"all": True} if neurons == "all" else {} if neurons is None else {"per_layer": neurons}
     return {"ops": {f"{study.name}__explanations": {"config": config}}}
-
-
-def _stretches(layers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The first and last layer of each unbroken stretch: a run covers one."""
-    for layer in layers:
-        if layer - 1 not in layers:
-            last = layer
-            while last + 1 in layers:
-                last += 1
-            yield layer, last
 
 
 class _State:

@@ -5,6 +5,7 @@ Here: its frozen, validated form, and the only code that parses a study file. No
 """
 
 import difflib
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,153 +13,47 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy
 from neuron_assets.method.excerpts import CutPlan
-from neuron_assets.method.records import SPLITS, NeuronId, Split
-from neuron_assets.method.rules.fitting import RULES_VERSION, RuleParameters
+from neuron_assets.method.records import NeuronId
+from neuron_assets.method.rules.fitting import RULES_VERSION
+from neuron_assets.sections import (
+    NAME,
+    ActivationsSection,
+    ControlsSection,
+    CorpusSection,
+    ExplainerSection,
+    Indices,
+    SampledNeurons,
+    ScoringSection,
+    Section,
+    SimulatorSection,
+    SplitsSection,
+    SubjectSection,
+)
 from neuron_assets.subjects.catalog import CATALOG
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-"""A study's name is a folder, an asset group and a key prefix."""
 
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def _read_layers(value: object) -> object:
+    """`0-5` is written for [0, 1, 2, 3, 4, 5]."""
+    return parse_layers(value) if isinstance(value, str) and value != "all" else value
 
 
-class SubjectSection(_Section):
-    """The subject model: the one whose neurons are explained."""
-
-    provider: Literal["bundled", "bundled_untrained", "planted"] = "bundled"
-    seed: Seed = 0
-    """Of the weights, for an untrained subject."""
-    n_layers: Count
-    n_neurons: Count
-    """Of one layer. The loaded model is checked against both."""
-
-
-class CorpusSection(_Section):
-    """The text that the subject reads."""
-
-    provider: Literal["standard_library", "text_files"] = "standard_library"
-    folder: str | None = None
-    """For text_files: relative to the study file."""
-    pattern: str = "**/*.txt"
-    excerpt_length: Annotated[int, Field(ge=2, le=1024)] = 64
-    most_excerpts_per_document: Count | None = None
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _a_folder_is_named(self) -> "CorpusSection":
-        if (self.provider == "text_files") != (self.folder is not None):
-            raise ValueError("`folder` goes with `provider: text_files`, and only with it")
-        return self
-
-
-class SplitSection(_Section):
-    """How many excerpts a neuron keeps of one pool."""
-
-    top: Annotated[int, Field(ge=0)] = 10
-    random: Annotated[int, Field(ge=0)] = 10
-
-
-class SplitsSection(_Section):
-    """Four pools of documents; no document is in two of them."""
-
-    fewest_documents: Count = 40
-    train: SplitSection = SplitSection(top=50, random=150)
-    calibration: SplitSection = SplitSection()
-    valid: SplitSection = SplitSection()
-    test: SplitSection = SplitSection()
-
-    def of(self, split: Split) -> SplitSection:
-        section: SplitSection = getattr(self, split)
-        return section
-
-
-class ActivationsSection(_Section):
-    """What is kept of the one pass."""
-
-    stored_as: Literal["float16", "float32"] = "float16"
-    """Ranking is always done in float32."""
-    seed: Seed = 0
-    """Of the random excerpts and of the token sample."""
-    sampled_tokens: Annotated[int, Field(ge=16)] = 2048
-    """Tokens from which skewness, kurtosis, quantiles and the share of active tokens are estimated."""
-    active_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Active: an activation above this share of the neuron's maximum over `train`."""
-
-
-class SampledNeurons(_Section):
-    """A seeded choice of so many neurons of each layer."""
-
-    per_layer: Count
-    seed: Seed = 0
-
-
-class ExplainerSection(_Section):
-    """Who writes the explanations."""
-
-    provider: Literal["rules", "written", "planted"] = "rules"
-    n_rules: Annotated[int, Field(ge=1, le=60)] = RuleParameters().n_rules
-    """For rules: the most an explanation may hold."""
-    longest: Annotated[int, Field(ge=60, le=4000)] = RuleParameters().longest
-    """For rules: about how many characters an explanation may have."""
-    file: str | None = None
-    """For written: a YAML file of explanations that are there already, relative to the study file."""
-
-    @model_validator(mode="after")
-    def _a_file_is_named(self) -> "ExplainerSection":
-        if (self.provider == "written") != (self.file is not None):
-            raise ValueError("`file` goes with `provider: written`, and only with it")
-        return self
-
-
-class SimulatorSection(_Section):
-    """Who predicts activations from an explanation."""
-
-    provider: Literal["rules"] = "rules"
-
-
-class ScoringSection(_Section):
-    """How simulations are judged, on the `valid` pool."""
-
-    top: Annotated[int, Field(ge=1)] = 5
-    """Top excerpts in top-and-random; random-only takes all random excerpts that are kept."""
-    random: Annotated[int, Field(ge=1)] = 5
-    draws: Annotated[int, Field(ge=100)] = 1000
-    """Of the bootstrap."""
-    seed: Seed = 0
-
-
-class ControlsSection(_Section):
-    """What an honest report shows beside the result."""
-
-    shuffled: bool = True
-    """Each explanation is also scored on another neuron of its layer."""
-    seed: Seed = 0
-    untrained: str | None = None
-    """The name of a study of the same subject with random weights."""
-
-
-class Study(_Section):
+class Study(Section):
     """Everything that can change an answer."""
 
     name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     folder: Path
     """Where the study file lies; the files that it names are relative to it."""
     description: str = ""
-    owners: tuple[str, ...] = ()
+    owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ()
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
     subject: SubjectSection
     corpus: CorpusSection = CorpusSection()
-    layers: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
-    neurons: Literal["all"] | SampledNeurons | tuple[Annotated[int, Field(ge=0)], ...] = "all"
+    layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
+    neurons: Literal["all"] | SampledNeurons | Indices = "all"
     splits: SplitsSection = SplitsSection()
     activations: ActivationsSection = ActivationsSection()
     explainer: ExplainerSection = ExplainerSection()
@@ -174,6 +69,13 @@ class Study(_Section):
                 f"subject: {self.subject.provider} has {known.n_layers} layers of {known.n_neurons} neurons, "
                 f"the study says {self.subject.n_layers} of {self.subject.n_neurons}"
             )
+        if self.corpus.excerpt_length > known.longest_excerpt:
+            raise ValueError(
+                f"corpus.excerpt_length: {self.subject.provider} reads {known.longest_excerpt} tokens at most, "
+                f"not {self.corpus.excerpt_length}"
+            )
+        if self.explainer.provider == "planted" != self.subject.provider:
+            raise ValueError("explainer: `planted` explains the subject `planted` only")
         valid = self.splits.valid
         if self.scoring.top > valid.top or self.scoring.random > valid.random:
             raise ValueError("scoring: `top` and `random` cannot exceed what `splits.valid` keeps")
@@ -232,7 +134,7 @@ class Study(_Section):
             return f"rules/{RULES_VERSION}?n_rules={self.explainer.n_rules}&longest={self.explainer.longest}"
         if self.explainer.provider == "planted":
             return f"planted/{RULES_VERSION}"
-        return f"written?file={self.explainer.file}"
+        return f"written?file={self.explainer.file}&sha256={_digest(self.folder / str(self.explainer.file))}"
 
     @property
     def simulator_identity(self) -> str:
@@ -268,6 +170,14 @@ def parse_layers(text: str) -> tuple[int, ...]:
     return tuple(sorted(layers))
 
 
+def _digest(path: Path) -> str:
+    """First digits of the sha256 of a file that the study names."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return "missing"
+
+
 def _problem(error: dict[str, Any]) -> str:
     """One line for one of pydantic's findings: the key, what is wrong, and the key that was probably meant."""
     place = ".".join(
@@ -290,6 +200,3 @@ def _keys_beside(location: Sequence[int | str]) -> list[str]:
             return []
         model = field.annotation
     return [key for key in model.model_fields if key not in {"name", "folder"}]
-
-
-assert all(split in SplitsSection.model_fields for split in SPLITS)

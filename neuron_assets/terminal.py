@@ -10,13 +10,14 @@ from typing import Any
 
 import polars as pl
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 
@@ -24,26 +25,29 @@ _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
 FAINTEST = 0.1
 """Weaker tokens, as shares of the strongest, stand without colour."""
 
-_CONTROL_CHARACTERS = {code: f"<0x{code:02X}>" for code in (*range(32), *range(127, 160))} | {10: "⏎", 9: "⇥"}
+
+def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFrame | None) -> Group:
+    """A table a sample, a line a layer: the author's mean with its interval, and the controls beside it.
+
+    `twin` is the summary of a study of the same text and neurons with an untrained subject.
+    """
+    return Group(title, "", *(_table_of(summary, author, twin, sample) for sample in _SAMPLES), _references(summary))
 
 
-def score_table(summary: pl.DataFrame, title: str, author: str, control: pl.DataFrame | None) -> Table:
-    """A line a layer: the author's means with their intervals, and the controls beside them."""
-    table = Table(title=title, title_justify="left", caption=_references(summary), caption_justify="left")
-    table.box, table.padding = box.SIMPLE_HEAD, (0, 1)
-    for name in ("layer", "n", "top-and-random\nmean, 95 %", "random-only\nmean, 95 %", "un-\ndefined"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("shuffled\ncontrol", "untrained\ntwin"):
+def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sample: str) -> Table:
+    table = Table(title=_SAMPLES[sample], title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", no_wrap=True)
+    for name in ("n", f"{author}: mean \\[95 %]", "undefined", "shuffled control", "untrained twin"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in summary["layer_index"].unique(maintain_order=True):
-        own = {row["sample"]: row for row in _rows(summary, layer, author)}
+        own, shuffled = (_row(summary, layer, each, sample) for each in (author, SHUFFLED_CONTROL))
         table.add_row(
             f"L{layer}",
-            str(max((row["n_neurons"] for row in own.values()), default=0)),
-            *(_with_interval(own.get(sample)) for sample in _SAMPLES),
-            " / ".join(str(own[sample]["n_undefined"]) if sample in own else "-" for sample in _SAMPLES),
-            _means(_rows(summary, layer, SHUFFLED_CONTROL)),
-            "-" if control is None else _means(_rows(control, layer, author)),
+            "-" if own is None else str(own["n_neurons"]),
+            _with_interval(own),
+            "-" if own is None else str(own["n_undefined"]),
+            _with_interval(shuffled),
+            _with_interval(None if twin is None else _row(twin, layer, author, sample)),
         )
     return table
 
@@ -51,16 +55,19 @@ def score_table(summary: pl.DataFrame, title: str, author: str, control: pl.Data
 def neuron_text(seen: SeenNeuron, n_excerpts: int = 4) -> Text:
     """Explanation, scores, and excerpts: each once by what the neuron did, once by what was simulated."""
     text = Text.assemble((str(seen.neuron), "bold"), ("  explainer: ", "dim"), seen.explainer.split("?")[0], "\n")
-    text.append(f"  {_shown(seen.explanation)}\n" if seen.explanation else f"  no explanation: {seen.failure}\n")
+    text.append(
+        f"  {visible(seen.explanation)}\n" if seen.explanation else f"  no explanation: {visible(str(seen.failure))}\n"
+    )
     own = [row for row in seen.scores if row["candidate"] == 0]
     for row in own:
-        text.append(f"  {_SAMPLES[row['sample']]}: {_with_interval(_as_mean(row))}")
+        reason = f" ({row['failure']})" if row["failure"] else ""
+        text.append(f"  {_SAMPLES[row['sample']]}: {_with_interval(_as_mean(row))}{visible(reason)}")
         text.append(f"  ({row['n_documents']} documents, {row['n_tokens']} tokens)\n", "dim")
     tops = [excerpt for excerpt in seen.excerpts if excerpt.kind == "top"][:n_excerpts]
     randoms = [excerpt for excerpt in seen.excerpts if excerpt.kind == "random"][: max(1, n_excerpts // 2)]
     largest = max((max(excerpt.activations) for excerpt in seen.excerpts), default=1.0)
     for excerpt in (*tops, *randoms):
-        text.append(f"\n  {excerpt.kind} · {excerpt.split} · {_shown(excerpt.document)}\n", "dim")
+        text.append(f"\n  {excerpt.kind} · {excerpt.split} · {visible(excerpt.document)}\n", "dim")
         text.append_text(_coloured("  true      ", excerpt, excerpt.activations, largest, (45, 164, 78)))
         if excerpt.simulated is not None:
             text.append_text(_coloured("  simulated ", excerpt, excerpt.simulated, LARGEST, (80, 120, 220)))
@@ -80,13 +87,10 @@ def pass_bar(console: Console) -> Iterator[Any]:
         yield progress
 
 
-def _rows(summary: pl.DataFrame, layer: int, author: str) -> list[dict[str, Any]]:
-    return summary.filter((pl.col("layer_index") == layer) & (pl.col("author") == author)).to_dicts()
-
-
-def _means(rows: Sequence[Mapping[str, Any]]) -> str:
-    by_sample = {row["sample"]: row["mean"] for row in rows}
-    return " / ".join(_number(by_sample.get(sample)) for sample in _SAMPLES)
+def _row(summary: pl.DataFrame, layer: int, author: str, sample: str) -> dict[str, Any] | None:
+    of_layer = (pl.col("layer_index") == layer) & (pl.col("author") == author) & (pl.col("sample") == sample)
+    rows = summary.filter(of_layer)
+    return rows.row(0, named=True) if rows.height else None
 
 
 def _number(value: float | None) -> str:
@@ -95,23 +99,23 @@ def _number(value: float | None) -> str:
 
 def _as_mean(row: Mapping[str, Any]) -> Mapping[str, Any]:
     ends = {"mean_low": row["ev_correlation_low"], "mean_high": row["ev_correlation_high"]}
-    return {"mean": row["ev_correlation"], "failure": row["failure"], **ends}
+    return {"mean": row["ev_correlation"], **ends}
 
 
 def _with_interval(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return "-"
     if row["mean"] is None:
-        return f"undefined: {row.get('failure') or row.get('interval_failure')}"
+        return "undefined"
     if row["mean_low"] is None:
-        return f"{row['mean']:.2f} (no interval)"
+        return f"{row['mean']:.2f} [-]"
     low, high = (f"{row[end]:.2f}".replace("0.", ".", 1) for end in ("mean_low", "mean_high"))
-    return f"{row['mean']:.2f} [{low}, {high}]"
+    return f"{row['mean']:.2f} [{low} {high}]"
 
 
 def _references(summary: pl.DataFrame) -> str:
     """The lookups, whose tables no person reads: the bar for an explanation in words."""
-    lines = ["n: neurons. Pairs are top-and-random / random-only; undefined scores are in no mean."]
+    lines = ["n: neurons asked for; undefined scores are in no mean. Brackets: 95 % intervals."]
     for lookup in ("unigram_lookup", "bigram_lookup"):
         rows = summary.filter(pl.col("author") == lookup)
         means = [
@@ -130,9 +134,5 @@ def _coloured(
         share = min(1.0, max(0.0, value / largest)) if largest > 0 else 0.0
         red, green, blue = (round(255 + (part - 255) * share) for part in colour)
         style = Style(color="black", bgcolor=f"rgb({red},{green},{blue})") if share >= FAINTEST else Style()
-        text.append(_shown(token), style)
+        text.append(visible(token), style)
     return text.append("\n")
-
-
-def _shown(text: str) -> str:
-    return text.translate(_CONTROL_CHARACTERS)

@@ -29,9 +29,10 @@ DOCUMENTS = {
 }
 """Each gives four or five excerpts of 16 tokens."""
 
-STUDY = {
+CORPUS: dict[str, object] = {"provider": "text_files", "folder": "texts", "excerpt_length": 16}
+STUDY: dict[str, object] = {
     "subject": {"provider": "bundled", "n_layers": 6, "n_neurons": 768},
-    "corpus": {"provider": "text_files", "folder": "texts", "excerpt_length": 16},
+    "corpus": CORPUS,
     "neurons": {"per_layer": 3},
     "splits": {
         "fewest_documents": 5,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
@@ -38,6 +39,7 @@ def test_help_shows_examples() -> None:
         (("materialize", "tiny", "--layers", "9"), "Layer 9 does not exist"),
         (("materialize", "tiny", "--layers", "x"), "'x' is no layer"),
         (("materialize", "tiny", "--neurons", "0"), "neither a number from 1 nor"),
+        (("materialize", "tiny", "--layers", "3"), "Layer 3 is not one of the study tiny"),
         (("show", "tiny", "third"), "'third' is no neuron"),
         (("show", "tiny", "L0N768"), "L0N768 does not exist"),
         (("new", "../evil"), "a name is small letters"),
@@ -77,6 +79,38 @@ def test_a_new_study_is_found_and_says_what_to_do_next(home: Path) -> None:
     assert sorted(path.name for path in (home / "studies" / "mine").iterdir()) == ["defs.yaml", "study.yaml"]
     assert "mine\t" in run("studies").output
     assert run("new", "mine").exit_code == 2
+
+
+def test_an_interrupted_run_ends_with_130_and_goes_on_the_next_time(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("neuron_assets.subjects.harvest.harvest", interrupt)
+        result = run("materialize", "tiny")
+
+    assert result.exit_code == 130
+    assert "What was made stays" in result.output
+    assert not list(home.rglob("*.partial"))
+
+
+def test_tables_that_cannot_be_written_are_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("NEURON_ASSETS_DATA", str(home / "file"))
+
+    result = run("materialize", "tiny")
+
+    assert result.exit_code == 1
+    assert "excerpts.parquet could not be written" in result.output
+
+
+def test_no_line_of_the_score_tables_is_cut_at_80_columns(home: Path) -> None:
+    result = run("materialize", "tiny", "--layers", "0")
+
+    assert result.exit_code == 0, result.output
+    assert "…" not in result.output
 
 
 def test_a_study_is_materialized_once_shown_and_summed_up(home: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -26,8 +26,10 @@ from tests.scenario import write_study
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[1]
-LAYERS = ("L01", "L02", "L03")
-FORWARD = ("excerpts", "activations", "neuron_statistics")
+BY_COMMAND, BY_BACKFILL = ("L04", "L05"), ("L01", "L02", "L03")
+"""The layers whose forward pass Dagster's command line makes, and those of a backfill, asked of the server."""
+
+FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
 
 LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
@@ -51,21 +53,28 @@ class Server:
 
     url: str
     home: Path
+    log: Path
 
     def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urlopen(request, timeout=30) as response:
-            answer: dict[str, Any] = json.load(response)
+        try:
+            with urlopen(request, timeout=30) as response:
+                answer: dict[str, Any] = json.load(response)
+        except HTTPError as error:
+            pytest.fail(f"{error}: {error.read().decode()}")
         assert "errors" not in answer, answer
         return dict(answer["data"])
 
     def backfill(self, tables: Sequence[str], layers: Sequence[str]) -> str:
-        """Launches what "Materialize" launches for several layers; gives its id when it has ended well."""
+        """Launches what "Materialize" launches for several layers; gives its id as soon as the layers are there.
+
+        The daemon looks at backfills twice a minute only, so it has not ended yet.
+        """
         params = {"assetSelection": [_key(table) for table in tables], "partitionNames": list(layers), "tags": []}
         launched = self.ask(LAUNCH_BACKFILL, {"params": params})["launched"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        self._wait_until_it_ends_well(BACKFILL, launched["id"], "COMPLETED_SUCCESS", seconds=120)
+        _wait_for(lambda: all(set(layers) <= set(self.layers(table)) for table in tables), 120, lambda: "no layers")
         return str(launched["id"])
 
     def run(self, tables: Sequence[str], layer: str | None = None) -> None:
@@ -80,14 +89,14 @@ class Server:
         params = {"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}}
         launched = self.ask(LAUNCH_RUN, {"params": params})["launched"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        self._wait_until_it_ends_well(RUN, launched["run"]["id"], "SUCCESS", seconds=90)
+        self.wait_until_it_ends_well(RUN, launched["run"]["id"], "SUCCESS", seconds=90)
 
     def layers(self, table: str) -> list[str]:
         """The layers of a table that count as materialized."""
         found = self.ask(LAYERS_THAT_ARE_THERE, {"key": _key(table)})["found"]
         return list(found["assetPartitionStatuses"]["materializedPartitions"])
 
-    def _wait_until_it_ends_well(self, query: str, run_id: str, end: str, seconds: float) -> None:
+    def wait_until_it_ends_well(self, query: str, run_id: str, end: str, seconds: float) -> None:
         found: dict[str, Any] = {}
 
         def has_ended() -> bool:
@@ -95,19 +104,33 @@ class Server:
             return any(word in found["status"] for word in ("SUCCESS", "FAIL", "CANCELED"))
 
         _wait_for(has_ended, seconds, lambda: f"{run_id}: {found}")
-        assert found["status"] == end, found
+        assert found["status"] == end, self.log.read_text()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """As `make dev` starts it, on a free port."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DAGSTER_HOME of a project in which Dagster's command line has made the excerpts and two layers."""
     root = tmp_path_factory.mktemp("project")
-    home = make_home(root)
+    write_study(root)
+    home = root / "dagster_home"
+    home.mkdir()
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
+    selection = ",".join(f"tiny/{table}" for table in ("excerpts", *FORWARD))
+    command = ["asset", "materialize", "-m", "neuron_assets.definitions", "--select", selection]
+    log = root / "materialize.log"
+    with _started([*command, "--partition-range", "...".join(BY_COMMAND)], home, log) as process:
+        assert process.wait(timeout=120) == 0, log.read_text()
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[Server]:
+    """As `make dev` starts it, on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = ["dev", "-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
-    log = root / "dev.log"
+    log = home.parent / "dev.log"
     with _started(command, home, log) as process:
 
         def answers() -> bool:
@@ -119,13 +142,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 return False
 
         _wait_for(answers, 90, log.read_text)
-        yield Server(url, home)
+        yield Server(url, home, log)
 
 
 @pytest.fixture(scope="module")
 def backfill(server: Server) -> str:
-    """The id of a backfill of the forward pass over three layers, which has ended well."""
-    return server.backfill(FORWARD, LAYERS)
+    """The id of a backfill of the forward pass over three layers, which are there."""
+    return server.backfill(FORWARD, BY_BACKFILL)
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +219,17 @@ def visit(browser: Browser, scored: Server) -> Iterator[Visit]:
     assert visit.problems == []
 
 
-def test_a_backfill_of_a_range_of_layers_is_one_run_with_one_forward_pass(server: Server, backfill: str) -> None:
-    for table in ("activations", "neuron_statistics"):
-        assert server.layers(table) == list(LAYERS)
-        assert _passes(server.home, table) == dict.fromkeys(LAYERS, (1, 3))
-    assert len(_runs_of(server.home, "activations")) == 1
+def test_a_range_of_layers_on_the_command_line_of_dagster_is_one_forward_pass(home: Path) -> None:
+    assert _passes(home, BY_COMMAND) == {(1, 2)}
+    assert len(_runs(home, BY_COMMAND)) == 1
+
+
+def test_a_backfill_of_a_range_of_layers_is_one_run_with_one_forward_pass(scored: Server, backfill: str) -> None:
+    scored.wait_until_it_ends_well(BACKFILL, backfill, "COMPLETED_SUCCESS", seconds=60)
+
+    assert [scored.layers(table) for table in FORWARD] == [[*BY_BACKFILL, *BY_COMMAND]] * 2
+    assert _passes(scored.home, BY_BACKFILL) == {(1, 3)}
+    assert len(_runs(scored.home, BY_BACKFILL)) == 1
 
 
 def test_one_layer_is_explained_and_scored_and_summarized(scored: Server) -> None:
@@ -216,8 +245,8 @@ def test_one_layer_is_explained_and_scored_and_summarized(scored: Server) -> Non
 def test_the_partitions_of_activations_show_the_layers_that_are_there(visit: Visit) -> None:
     visit.open("activations", "view=partitions&partition=L02")
 
-    expect(visit.text("Materialized (3)")).to_be_visible()
-    expect(visit.text("Missing (3)")).to_be_visible()
+    expect(visit.text("Materialized (5)")).to_be_visible()
+    expect(visit.text("Missing (1)")).to_be_visible()
     expect(visit.text("layers_of_the_pass")).to_be_visible()
     assert visit.page.get_by_role("dialog").count() == 0
 
@@ -241,26 +270,6 @@ def test_a_picture_in_the_metadata_is_drawn(visit: Visit, table: str, entry: int
 
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
-
-
-def test_a_range_of_layers_on_the_command_line_of_dagster_is_one_forward_pass(tmp_path: Path) -> None:
-    home = make_home(tmp_path)
-    selection = ",".join(f"tiny/{table}" for table in FORWARD)
-    command = ["asset", "materialize", "-m", "neuron_assets.definitions", "--select", selection]
-    log = tmp_path / "materialize.log"
-    with _started([*command, "--partition-range", f"{LAYERS[0]}...{LAYERS[-1]}"], home, log) as process:
-        assert process.wait(timeout=120) == 0, log.read_text()
-
-    assert _passes(home, "activations") == dict.fromkeys(LAYERS, (1, 3))
-    assert len(_runs_of(home, "activations")) == 1
-
-
-def make_home(root: Path) -> Path:
-    """A project with the tiny study and the repository's settings of Dagster; gives its DAGSTER_HOME."""
-    write_study(root)
-    (root / "dagster_home").mkdir()
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", root / "dagster_home")
-    return root / "dagster_home"
 
 
 @contextmanager
@@ -307,20 +316,20 @@ def _asset_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["tiny", table])
 
 
-def _materializations(home: Path, table: str) -> list[tuple[str, dg.AssetMaterialization]]:
-    """Each with the id of its run."""
+def _made(home: Path, layers: Sequence[str]) -> list[tuple[str, Mapping[str, dg.MetadataValue]]]:
+    """Of all that was ever made of these layers' activations: the run's id and the metadata."""
+    records = dg.AssetRecordsFilter(asset_key=_asset_key("activations"), asset_partitions=list(layers))
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        records = instance.fetch_materializations(_asset_key(table), limit=100).records
-    return [(record.run_id, record.asset_materialization) for record in records if record.asset_materialization]
+        found = instance.fetch_materializations(records, limit=100).records
+    return [(record.run_id, record.asset_materialization.metadata) for record in found if record.asset_materialization]
 
 
-def _runs_of(home: Path, table: str) -> set[str]:
-    return {run_id for run_id, _ in _materializations(home, table)}
+def _runs(home: Path, layers: Sequence[str]) -> set[str]:
+    return {run_id for run_id, _ in _made(home, layers)}
 
 
-def _passes(home: Path, table: str) -> dict[str | None, tuple[Any, Any]]:
-    """By layer: how many forward passes its run made, and for how many layers."""
+def _passes(home: Path, layers: Sequence[str]) -> set[tuple[object, object]]:
+    """How many forward passes were made, and for how many layers: one answer if it was the same for all."""
     return {
-        made.partition: (made.metadata["forward_passes"].value, made.metadata["layers_of_the_pass"].value)
-        for _, made in _materializations(home, table)
+        (metadata["forward_passes"].value, metadata["layers_of_the_pass"].value) for _, metadata in _made(home, layers)
     }

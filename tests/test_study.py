@@ -1,5 +1,6 @@
 """A study file is read strictly, and every mistake is named with its mend."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import BUNDLED_STUDIES, Project
 from neuron_assets.study import Study, parse_layers, read_study
-from tests.scenario import STUDY, write_study
+from neuron_assets.subjects.catalog import CATALOG, TOKENIZER
+from tests.scenario import CORPUS, write_study
 
 
 def study(tmp_path: Path, **changes: object) -> Study:
@@ -44,6 +46,15 @@ def test_the_twin_differs_from_the_bundled_study_in_its_subject_only() -> None:
         ({"scoring": {"top": 6, "random": 3}}, "cannot exceed what `splits.valid` keeps"),
         ({"subject": {"provider": "bundled", "n_layers": 7, "n_neurons": 768}}, "has 6 layers of 768 neurons"),
         ({"corpus": {"provider": "text_files"}}, "`folder` goes with `provider: text_files`"),
+        ({"corpus": CORPUS | {"excerpt_length": 200}}, "bundled reads 128 tokens at most, not 200"),
+        ({"corpus": CORPUS | {"pattern": "../*.txt"}}, "`pattern` names files below `folder`"),
+        ({"owners": ["me"]}, "`owners.0`: String should match pattern"),
+        ({"neurons": []}, "`neurons"),
+        ({"neurons": [True]}, "`neurons"),
+        ({"layers": "0-x"}, "no layer or range of layers"),
+        ({"controls": {"untrained": "../other"}}, "`controls.untrained`: String should match pattern"),
+        ({"explainer": {"provider": "planted"}}, "`planted` explains the subject `planted` only"),
+        ({"splits": {"train": {"top": 0, "random": 0}}}, "must keep at least one excerpt"),
         ({"explainer": {"provider": "written"}}, "`file` goes with `provider: written`"),
         ({"folder": "other"}, "a study is named after its folder"),
         ({"subject": None}, "`subject`: Field required"),
@@ -114,7 +125,7 @@ def test_other_layers_are_refused(text: str) -> None:
         ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "layer_summary"}),
         ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:])),
         ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:])),
-        ({"corpus": STUDY["corpus"] | {"seed": 1}}, set(INPUTS)),  # type: ignore[operator]  # it is a dict
+        ({"corpus": CORPUS | {"seed": 1}}, set(INPUTS)),
     ],
 )
 def test_a_field_changes_the_lineage_of_what_hangs_on_it_only(
@@ -123,6 +134,31 @@ def test_a_field_changes_the_lineage_of_what_hangs_on_it_only(
     before, after = lineages(study(tmp_path / "a")), lineages(study(tmp_path / "b", **changes))
 
     assert changed == {table for table in INPUTS if before[table] != after[table]}
+
+
+def test_layers_may_be_written_as_a_range(tmp_path: Path) -> None:
+    assert study(tmp_path, layers="1-3").layer_indices == (1, 2, 3)
+
+
+def test_another_text_of_written_explanations_is_another_explainer(tmp_path: Path) -> None:
+    changes = {"explainer": {"provider": "written", "file": "texts.yaml"}}
+    identities = []
+    for text in ("L0N1: one", "L0N1: two"):
+        path = write_study(tmp_path, **changes)
+        (path.parent / "texts.yaml").write_text(text, encoding="utf-8")
+        identities.append(read_study(path).explainer_identity)
+
+    assert identities[0] != identities[1]
+
+
+def test_the_catalog_names_the_weights_that_are_shipped() -> None:
+    folder = BUNDLED_STUDIES.parent / "subjects" / "bundled"
+    found = [
+        hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
+        for name in ("model.safetensors", "tokenizer.json")
+    ]
+
+    assert found == [CATALOG["bundled"].weights, TOKENIZER]
 
 
 def test_studies_are_found_in_the_project_and_in_the_named_folders(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 Put here: the asset `candidates`. Keep out: which neuron lends a control its text (`method/controls.py`).
 """
 
+import time
+
 import dagster as dg
 import polars as pl
 
-from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
 
@@ -14,9 +16,10 @@ from neuron_assets.tables.explained import candidates_frame
 def candidates_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "candidates")
     def candidates(context: dg.AssetExecutionContext, explanations: pl.DataFrame) -> Result:
+        began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
         frame = candidates_frame(explanations, study.explainer.provider, seed)
-        facts = {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()}
+        facts = {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()} | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
         return hand_over(context, study, "candidates", frame)
 

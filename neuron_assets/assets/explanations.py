@@ -3,6 +3,7 @@
 Put here: the asset `explanations`. Keep out: how explanations are made (`method/`, `opening.py`).
 """
 
+import time
 from typing import Literal
 
 import dagster as dg
@@ -12,11 +13,12 @@ from pydantic import Field
 from neuron_assets.assets.opening import open_explainer
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
-from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import explanations_frame
+from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import activations_of, corpus, neuron_records
 from neuron_assets.tables.store import TableStore
 
@@ -41,8 +43,9 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         config: Neurons,
         table_store: dg.ResourceParam[TableStore],
         excerpts: pl.DataFrame,
-        activations: pl.LazyFrame,
+        activations: StoredTable,
     ) -> Result:
+        began = time.monotonic()
         layer = layer_index(context.partition_key)
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
@@ -54,9 +57,8 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         made = explanations_frame(study.explainer_identity, [record.neuron for record in records], answers)
         kept = made.clear() if there is None else there.filter(pl.col("neuron_index").is_in(list(known)))
         frame = pl.concat([kept, made]).sort("neuron_index", "sample")
-        context.add_asset_metadata(
-            _facts(study, frame, made, records), asset_key(study, "explanations"), context.partition_key
-        )
+        facts = _facts(study, frame, made, records) | seconds_since(began)
+        context.add_asset_metadata(facts, asset_key(study, "explanations"), context.partition_key)
         return hand_over(context, study, "explanations", frame)
 
     return explanations

@@ -18,7 +18,7 @@ from upath import UPath
 
 from neuron_assets.assets.specs import LINEAGE, NOTES, TABLE
 from neuron_assets.errors import MissingTable, TableError
-from neuron_assets.tables.parquet import TableFacts, read_table, write_table
+from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
 from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import checked
 
@@ -38,8 +38,8 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
     def store(self) -> TableStore:
         return TableStore.at(self.root)
 
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> pl.DataFrame | pl.LazyFrame:
-        """The rows, or a lazy frame where the asset's parameter is one; raises TableError, naming the file."""
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> pl.DataFrame | StoredTable:
+        """The rows, or the way to them where the asset takes a StoredTable; raises TableError, naming the file."""
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or {}
         try:
@@ -50,8 +50,8 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
                 raise MissingTable(path, metadata[TABLE]) from error
             raise
         self._read.setdefault(_step(context), {})[self.store.name(path)] = facts.content
-        if context.dagster_type.typing_type is pl.LazyFrame:
-            return pl.scan_parquet(str(path)) if path.protocol in {"", "file"} else read_table(path, facts.table).lazy()
+        if context.dagster_type.typing_type is StoredTable:
+            return StoredTable(path, metadata[TABLE])
         return checked(facts.table, read_table(path, metadata[TABLE]))
 
     def dump_to_path(self, context: dg.OutputContext, obj: pl.DataFrame, path: UPath) -> None:
@@ -75,6 +75,9 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
             context.asset_key,
             key,
         )
+
+    def make_directory(self, path: UPath) -> None:
+        """Nothing: `write_table` makes the folder, and says so in words if it cannot."""
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame] | pl.DataFrame) -> None:
         """One frame, or one a layer of the run; a run that covers layers without a frame is an error."""

@@ -8,6 +8,7 @@ import polars as pl
 
 from neuron_assets.assets.pictures import distribution_plot, summary_plot
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, summary_input, table_asset
+from neuron_assets.errors import NothingScored
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.study import Study
 from neuron_assets.tables.summarized import summary_frame
@@ -16,6 +17,8 @@ from neuron_assets.tables.summarized import summary_frame
 def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "layer_summary", ins=summary_input(study))
     def layer_summary(context: dg.AssetExecutionContext, scores: dict[str, pl.DataFrame]) -> Result:
+        if not scores:
+            raise NothingScored(study.name)
         together = pl.concat(scores.values())
         frame = summary_frame(together, seed=study.scoring.seed, n_draws=study.scoring.draws)
         title = f"{study.name} · {labels(study, 'layer_summary')} · layers {', '.join(scores)}"

@@ -92,7 +92,8 @@ def _written_explanations(study: Study) -> Mapping[str, Sequence[str]]:
         raise UnreadableStudy(path, " ".join(str(error).split())) from error
     if not isinstance(content, dict):
         raise UnreadableStudy(path, "it must hold a neuron and its explanations a line, like `L0N3: [...]`")
-    return {
-        str(neuron): [texts] if isinstance(texts, str) else [str(text) for text in texts]
-        for neuron, texts in content.items()
-    }
+    listed = {str(neuron): [texts] if isinstance(texts, str) else texts for neuron, texts in content.items()}
+    for neuron, texts in listed.items():
+        if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise UnreadableStudy(path, f"{neuron} must have a text, or a list of texts")
+    return listed

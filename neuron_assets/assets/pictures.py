@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from neuron_assets.method.display import visible
 from neuron_assets.method.records import NeuronRecord
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _lines(tokens: Sequence[str], shares: Float[np.ndarray, " token"]) -> list[s
     parts: list[str] = []
     column = 0
     for token, share in zip(tokens, shares, strict=True):
-        text = token.replace("\n", "⏎").replace("\t", "⇥")
+        text = visible(token)
         if column + len(text) > _WIDTH and parts:
             lines.append("".join(parts))
             parts, column = [], 0
@@ -123,5 +124,6 @@ def _image(kind: str, content: bytes) -> str:
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     return "".join(
-        f"\\{character}" if character in "\\`*_{}[]<>()#+-!|~" else character for character in " ".join(text.split())
+        f"\\{character}" if character in "\\`*_{}[]<>()#+-!|~&:" else character
+        for character in visible(" ".join(text.split()))
     )

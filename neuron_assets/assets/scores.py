@@ -3,6 +3,7 @@
 Put here: the asset `scores`. Keep out: the arithmetic (`method/scoring.py`, `method/intervals.py`).
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
 from neuron_assets.method.records import Exemplars, NeuronRecord
 from neuron_assets.method.samples import judge, sampled_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
+from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records
 
 LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
@@ -31,10 +33,11 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
     def scores(
         context: dg.AssetExecutionContext,
         excerpts: pl.DataFrame,
-        activations: pl.LazyFrame,
+        activations: StoredTable,
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
     ) -> Result:
+        began = time.monotonic()
         texts = corpus(excerpts)
         scored = [
             *_of_candidates(study, activations, texts, candidates, simulations),
@@ -48,14 +51,15 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         )
         interval_of = dict(zip(map(id, made), intervals, strict=True))
         frame = scores_frame(scored, [interval_of.get(id(one)) for one in scored])
-        context.add_asset_metadata(_facts(study, frame), asset_key(study, "scores"), context.partition_key)
+        facts = _facts(study, frame) | seconds_since(began)
+        context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         return hand_over(context, study, "scores", frame)
 
     return scores
 
 
 def _of_candidates(
-    study: Study, activations: pl.LazyFrame, texts: Corpus, candidates: pl.DataFrame, simulations: pl.DataFrame
+    study: Study, activations: StoredTable, texts: Corpus, candidates: pl.DataFrame, simulations: pl.DataFrame
 ) -> Iterator[Scored]:
     neurons = candidates["neuron_index"].unique().to_list()
     simulated = simulations.partition_by("neuron_index", "candidate", as_dict=True)
@@ -68,7 +72,7 @@ def _of_candidates(
             yield from _scored(study, record, whose, (candidate["explainer"], study.simulator_identity), expected)
 
 
-def _of_lookups(study: Study, activations: pl.LazyFrame, texts: Corpus, candidates: pl.DataFrame) -> Iterator[Scored]:
+def _of_lookups(study: Study, activations: StoredTable, texts: Corpus, candidates: pl.DataFrame) -> Iterator[Scored]:
     """Unigram and bigram tables fitted on `train`: the bar that an explanation in words must clear."""
     neurons = candidates["neuron_index"].unique().to_list()
     train = neuron_records(activations_of(activations, "train", neurons), texts)

@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -98,15 +99,15 @@ def table_metadata(study: Study, table: str) -> dict[str, Any]:
     return {
         TABLE: table,
         LINEAGE: lineages(study)[table],
-        NOTES: _notes(study),
+        NOTES: _notes(study, table),
         "dagster/column_schema": column_schema(SCHEMAS[table]),
     }
 
 
-def _notes(study: Study) -> dict[str, str]:
-    """What stands in the file beside the rows. The bundled corpus is a part of Python, so its version belongs here."""
+def _notes(study: Study, table: str) -> dict[str, str]:
+    """What stands in the file beside the rows; the bundled corpus is a part of Python, so its version too."""
     notes = {"study": study.name, "subject": study.subject.provider, "corpus": study.corpus.provider}
-    if study.corpus.provider == "standard_library":
+    if table == "excerpts" and study.corpus.provider == "standard_library":
         notes["python"] = platform.python_version()
     return notes | {"explainer": study.explainer_identity, "simulator": study.simulator_identity}
 
@@ -135,6 +136,11 @@ def schema_check(study: Study, table: str) -> dg.AssetCheckSpec:
         blocking=True,
         partitions_def=partitions,
     )
+
+
+def seconds_since(began: float) -> dict[str, float]:
+    """How long a step took, for its layer's metadata; `began` is of the monotonic clock. Never in a file."""
+    return {"seconds": round(time.monotonic() - began, 2)}
 
 
 def hand_over(

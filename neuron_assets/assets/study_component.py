@@ -5,6 +5,8 @@ https://docs.dagster.io/guides/build/components
 """
 
 import warnings
+from collections.abc import Mapping
+from functools import cache
 
 import dagster as dg
 
@@ -41,7 +43,8 @@ def build_study(study: Study) -> dg.Definitions:
         return dg.Definitions(assets=[*(step(study) for step in STEPS), *language_model_assets(study)])
 
 
-def table_resources(root: str, progress: Progress = log_progress) -> dict[str, object]:
+@cache  # Dagster takes two studies together only where their resources are the same object
+def table_resources(root: str, progress: Progress = log_progress) -> Mapping[str, object]:
     """What the assets of every study need: the tables below `root`, and who hears how far a pass has come."""
     tables = ParquetTables(root=root)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress}

@@ -1,5 +1,6 @@
 """A folder of plain text files as a corpus: each file is one document."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,4 +17,5 @@ def text_file_documents(folder: Path, pattern: str = "**/*.txt") -> Iterator[Doc
     if not paths:
         raise NoDocuments(f"{folder}/{pattern}")
     for path in paths:
-        yield Document(path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8", errors="replace"))
+        name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", errors="backslashreplace")
+        yield Document(name, path.read_text(encoding="utf-8", errors="replace"))

@@ -12,10 +12,18 @@ class SubjectSize:
     n_layers: int
     n_neurons: int
     """Neurons of one layer: the width of the MLP's hidden layer."""
+    longest_excerpt: int
+    """Tokens that it can read at once."""
+    weights: str
+    """Of what is shipped with this package, the first digits of the file's sha256 (of the tokenizer's, where there are
+    no weights): other weights are another subject."""
 
+
+TOKENIZER = "3fb67b83d5e7"
+"""First digits of the sha256 of the bundled tokenizer, which all subjects so far read with."""
 
 CATALOG: Mapping[str, SubjectSize] = {
-    "bundled": SubjectSize(n_layers=6, n_neurons=768),
-    "bundled_untrained": SubjectSize(n_layers=6, n_neurons=768),
-    "planted": SubjectSize(n_layers=1, n_neurons=14),
+    "bundled": SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128, weights="b32507e4ab86"),
+    "bundled_untrained": SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128, weights=TOKENIZER),
+    "planted": SubjectSize(n_layers=1, n_neurons=14, longest_excerpt=1024, weights=TOKENIZER),
 }

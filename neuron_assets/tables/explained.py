@@ -16,6 +16,7 @@ from neuron_assets.method.intervals import Interval
 from neuron_assets.method.records import Answer, NeuronId, NeuronRecord
 from neuron_assets.method.samples import Judgement, Sample
 from neuron_assets.tables.rows import frame, matrix, sums_as_lists
+from neuron_assets.tables.schemas import empty
 
 NOBODY = "none"
 """Stands for the explainer and simulator of a lookup, which has neither."""
@@ -121,9 +122,9 @@ def simulated_matrix(simulations: pl.DataFrame, record: NeuronRecord) -> Float[n
 def scores_frame(scored: Sequence[Scored], intervals: Sequence[Interval | None]) -> pl.DataFrame:
     """One row a judgement; an interval is None where there was nothing to make one from."""
     rows = [_score_row(one, interval) for one, interval in zip(scored, intervals, strict=True)]
-    names = rows[0].keys() if rows else ()
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
-    return frame("scores", columns)
+    if not rows:
+        return empty("scores")
+    return frame("scores", {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def _score_row(one: Scored, interval: Interval | None) -> dict[str, Any]:

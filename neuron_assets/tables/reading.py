@@ -95,6 +95,17 @@ def best_neurons(store: TableStore, study: str, keys: list[str], author: str, n:
     return [NeuronId(layer, neuron) for layer, neuron in best.select("layer_index", "neuron_index").iter_rows()]
 
 
+def comparable_summary(store: TableStore, study: str, other: str | None) -> pl.DataFrame | None:
+    """The other study's `layer_summary`, if it is over the same excerpts and as many neurons a layer; or None."""
+    if other is None or not store.path(other, "layer_summary").exists():
+        return None
+    own, theirs = (read_table(store.path(name, "layer_summary"), "layer_summary") for name in (study, other))
+    same_text = corpus_facts(store, study)["content"] == corpus_facts(store, other)["content"]
+    n_neurons = [dict(each.select("layer_index", "n_neurons").iter_rows()) for each in (own, theirs)]
+    same_neurons = all(n_neurons[1].get(layer) == n for layer, n in n_neurons[0].items())
+    return theirs if same_text and same_neurons else None
+
+
 def corpus_facts(store: TableStore, study: str) -> Mapping[str, str]:
     """What is to stand beside every printed figure: the corpus's content hash and the Python it was read from."""
     facts = read_facts(store.path(study, "excerpts"))

@@ -14,7 +14,9 @@ from jaxtyping import Int
 from neuron_assets.method.excerpts import CutCorpus
 from neuron_assets.method.records import SPLITS, Exemplars, NeuronId, NeuronRecord, Split, Tokens
 from neuron_assets.method.scoring import DocumentSums
+from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.schemas import SCHEMAS
+from neuron_assets.tables.validation import checked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +72,10 @@ def corpus(excerpts: pl.DataFrame) -> Corpus:
     return Corpus(Tokens(codes.astype(np.int32), tuple(distinct)), excerpts["document_index"].to_numpy())
 
 
-def activations_of(
-    activations: pl.LazyFrame | pl.DataFrame, split: Split, neuron_indices: Sequence[int]
-) -> pl.DataFrame:
-    """The rows of these neurons in one pool."""
+def activations_of(activations: StoredTable, split: Split, neuron_indices: Sequence[int]) -> pl.DataFrame:
+    """The rows of these neurons in one pool; raises UnreadableTable or InvalidTable."""
     wanted = (pl.col("split") == split) & pl.col("neuron_index").is_in(list(neuron_indices))
-    return activations.lazy().filter(wanted).collect()
+    return checked("activations", activations.read(wanted))
 
 
 def neuron_records(activations: pl.DataFrame, corpus: Corpus) -> Iterator[NeuronRecord]:

@@ -1,6 +1,7 @@
 """A study is a Dagster component too, from the source tree and from an installed wheel."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -71,6 +72,13 @@ def test_a_study_loads_from_an_installed_wheel(theirs: Path, tmp_path: Path) -> 
     assert [str(target / "neuron_assets"), "True", "10"] == found
     assert (target / "neuron_assets" / "subjects" / "bundled" / "model.safetensors").stat().st_size > 6_000_000
     assert (target / "neuron_assets" / "studies" / "bundled" / "study.yaml").exists()
+
+
+def test_two_studies_load_in_one_dagster_project(theirs: Path) -> None:
+    defs = theirs / "theirs" / "defs"
+    shutil.copytree(defs / "tiny", defs / "other")
+
+    assert load(theirs)[1:] == ["True", "20"]
 
 
 def test_every_bundled_study_has_its_component_file() -> None:

@@ -60,6 +60,26 @@ def test_equal_tables_give_equal_bytes_and_hashes(tmp_path: Path) -> None:
     assert content_hash(table(explanation=["a", None, "d"])) != hashes[0]
 
 
+def test_the_hash_is_of_the_rows_however_they_were_made(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "a.parquet")
+    made = write_table(path, table(), FACTS).content
+    under_null = table(explanation=["a", "hidden", "c"]).with_columns(
+        pl.when(pl.col("failure").is_null()).then("explanation").alias("explanation")
+    )
+
+    assert content_hash(read_table(path, "explanations")) == made
+    assert content_hash(table()[[2, 0, 1]][[1, 2, 0]]) == made
+    assert content_hash(under_null) == made
+    assert content_hash(table().with_columns(pl.lit(None, pl.String).alias("explanation"))) != made
+
+
+@pytest.mark.parametrize("lists", [[[1.0], []], [[], [1.0]], [None, [1.0]], [[1.0, 2.0], []]])
+def test_lists_of_other_lengths_have_another_hash(lists: list[list[float] | None]) -> None:
+    frames = [pl.DataFrame({"a": pl.Series(each, dtype=pl.List(pl.Float32))}) for each in (lists, [[1.0], None])]
+
+    assert content_hash(frames[0]) != content_hash(frames[1])
+
+
 def test_tables_can_lie_on_any_file_system_that_fsspec_knows() -> None:
     path = UPath("memory://bucket/tiny/explanations/L00.parquet")
     write_table(path, table(), FACTS)

@@ -1,0 +1,149 @@
+"""The sections of a study file, each with its defaults and its bounds.
+
+Here: what may be written under each key. Not here: the study as a whole, and reading it (`study.py`).
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from neuron_assets.method.records import SPLITS, Split
+from neuron_assets.method.rules.fitting import RuleParameters
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""A study's name is a folder, an asset group and a key prefix."""
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SubjectSection(Section):
+    """The subject model: the one whose neurons are explained."""
+
+    provider: Literal["bundled", "bundled_untrained", "planted"] = "bundled"
+    seed: Seed = 0
+    """Of the weights, for an untrained subject."""
+    n_layers: Count
+    n_neurons: Count
+    """Of one layer. The loaded model is checked against both."""
+
+
+class CorpusSection(Section):
+    """The text that the subject reads."""
+
+    provider: Literal["standard_library", "text_files"] = "standard_library"
+    folder: str | None = None
+    """For text_files: relative to the study file."""
+    pattern: str = "**/*.txt"
+    excerpt_length: Annotated[int, Field(ge=2, le=1024)] = 64
+    most_excerpts_per_document: Count | None = None
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _a_folder_is_named(self) -> "CorpusSection":
+        if (self.provider == "text_files") != (self.folder is not None):
+            raise ValueError("`folder` goes with `provider: text_files`, and only with it")
+        if not self.pattern or self.pattern.startswith("/") or ".." in self.pattern.split("/"):
+            raise ValueError("`pattern` names files below `folder`, like **/*.txt")
+        return self
+
+
+class SplitSection(Section):
+    """How many excerpts a neuron keeps of one pool."""
+
+    top: Annotated[int, Field(ge=0)] = 10
+    random: Annotated[int, Field(ge=0)] = 10
+
+
+class SplitsSection(Section):
+    """Four pools of documents; no document is in two of them."""
+
+    fewest_documents: Count = 40
+    train: SplitSection = SplitSection(top=50, random=150)
+    calibration: SplitSection = SplitSection()
+    valid: SplitSection = SplitSection()
+    test: SplitSection = SplitSection()
+
+    @model_validator(mode="after")
+    def _there_is_something_to_show_and_to_score(self) -> "SplitsSection":
+        if self.train.top + self.train.random == 0 or self.valid.top + self.valid.random == 0:
+            raise ValueError("`train` and `valid` must keep at least one excerpt a neuron")
+        return self
+
+    def of(self, split: Split) -> SplitSection:
+        section: SplitSection = getattr(self, split)
+        return section
+
+
+class ActivationsSection(Section):
+    """What is kept of the one pass."""
+
+    stored_as: Literal["float16", "float32"] = "float16"
+    """Ranking is always done in float32."""
+    seed: Seed = 0
+    """Of the random excerpts and of the token sample."""
+    sampled_tokens: Annotated[int, Field(ge=16)] = 2048
+    """Tokens from which skewness, kurtosis, quantiles and the share of active tokens are estimated."""
+    active_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Active: an activation above this share of the neuron's maximum over `train`."""
+
+
+class SampledNeurons(Section):
+    """A seeded choice of so many neurons of each layer."""
+
+    per_layer: Count
+    seed: Seed = 0
+
+
+class ExplainerSection(Section):
+    """Who writes the explanations."""
+
+    provider: Literal["rules", "written", "planted"] = "rules"
+    n_rules: Annotated[int, Field(ge=1, le=60)] = RuleParameters().n_rules
+    """For rules: the most an explanation may hold."""
+    longest: Annotated[int, Field(ge=60, le=4000)] = RuleParameters().longest
+    """For rules: about how many characters an explanation may have."""
+    file: str | None = None
+    """For written: a YAML file of explanations that are there already, relative to the study file."""
+
+    @model_validator(mode="after")
+    def _a_file_is_named(self) -> "ExplainerSection":
+        if (self.provider == "written") != (self.file is not None):
+            raise ValueError("`file` goes with `provider: written`, and only with it")
+        return self
+
+
+class SimulatorSection(Section):
+    """Who predicts activations from an explanation."""
+
+    provider: Literal["rules"] = "rules"
+
+
+class ScoringSection(Section):
+    """How simulations are judged, on the `valid` pool."""
+
+    top: Annotated[int, Field(ge=1)] = 5
+    """Top excerpts in top-and-random; random-only takes all random excerpts that are kept."""
+    random: Annotated[int, Field(ge=1)] = 5
+    draws: Annotated[int, Field(ge=100)] = 1000
+    """Of the bootstrap."""
+    seed: Seed = 0
+
+
+class ControlsSection(Section):
+    """What an honest report shows beside the result."""
+
+    shuffled: bool = True
+    """Each explanation is also scored on another neuron of its layer."""
+    seed: Seed = 0
+    untrained: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = None
+    """The name of a study of the same subject with random weights."""
+
+
+assert all(split in SplitsSection.model_fields for split in SPLITS)
