@@ -23,6 +23,7 @@ from neuron_assets.tables.store import TableStore
 
 FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
+_DATA_VERSION = "dagster/data_version"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -70,6 +71,7 @@ def materialize(
     for run in _runs(wanted, store, instance):
         on_run(run)
         n_runs += 1
+        _observe(wanted.study, instance)
         _make(wanted.study, run, instance, assets, resources)
     return n_runs
 
@@ -84,7 +86,7 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
             instance=instance,
             resources=resources,
             partition_key=None if run.tags else run.first_layer,
-            tags=run.tags,
+            tags={"neuron_assets/study": study.name, "neuron_assets/step": run.tables[-1], **run.tags},
             run_config=quiet | (run.config or {}),
         )
     except dg.DagsterExecutionInterruptedError as error:
@@ -94,6 +96,17 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
         if culprit is None:
             raise RunFailed(run.title, error) from error
         raise culprit from error
+
+
+def _observe(study: Study, instance: DagsterInstance) -> None:
+    """Records who explains and who simulates, where that is not what was observed last."""
+    identities = {"explainer_model": study.explainer_identity, "simulator_model": study.simulator_identity}
+    for name, identity in identities.items():
+        key = asset_key(study, name)
+        version = instance.get_latest_data_version_record(key)
+        tags = version.asset_observation.tags if version and version.asset_observation else {}
+        if tags.get(_DATA_VERSION) != identity:
+            instance.report_runless_asset_event(dg.AssetObservation(key, tags={_DATA_VERSION: identity}))
 
 
 def _our_error(error: BaseException | None) -> NeuronAssetsError | None:

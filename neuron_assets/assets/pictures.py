@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CHARACTER, _LINE, _WIDTH = 7.3, 20, 110
+_REFERENCES = ("shuffled_control", "unigram_lookup", "bigram_lookup")
+_CHARACTER, _LINE, _WIDTH = 7.3, 20, 130
 """Width of a character and height of a line in pixels; characters a line."""
 
 
@@ -37,19 +38,25 @@ def neuron_picture(
         lines += _lines([exemplars.tokens.strings[code] for code in codes], values / largest)
         lines.append("")
     image = _image("image/svg+xml", _svg(lines).encode())
-    return dg.MetadataValue.md(f"**{record.neuron}** · explainer: {explainer}\n\n> {_plain(explanation)}\n\n{image}")
+    told = f"Train excerpts, as shown to the explainer; the darkest token has {largest:.3g}."
+    text = f"**{record.neuron}** · explainer: {explainer}\n\n{_plain(explanation)}\n\n{told}\n\n{image}"
+    return dg.MetadataValue.md(text)
 
 
 def summary_plot(summary: pl.DataFrame, title: str) -> str:
     """Mean score and 95 % interval by layer, a line an author and sample, as an image link."""
     figure, panels = _panels(title, "mean score (95 % interval)")
     for sample, panel in panels.items():
-        for (author,), rows in summary.filter(pl.col("sample") == sample).group_by("author", maintain_order=True):
+        by_author = summary.filter(pl.col("sample") == sample).partition_by("author", as_dict=True)
+        for place, (author,) in enumerate(sorted(by_author, key=lambda key: key[0] in _REFERENCES)):
+            rows = by_author[(author,)]
             ordered = rows.drop_nulls("mean").sort("layer_index")
             mean = ordered["mean"].to_numpy()
             low, high = (ordered[end].fill_null(ordered["mean"]).to_numpy() for end in ("mean_low", "mean_high"))
             spread = np.maximum(0.0, np.stack([mean - low, high - mean]))
-            panel.errorbar(ordered["layer_index"], mean, yerr=spread, marker="o", capsize=3, label=str(author))
+            style = {"linestyle": "--", "linewidth": 1.0} if author in _REFERENCES else {"linewidth": 2.2}
+            layers = ordered["layer_index"].to_numpy() + 0.06 * place
+            panel.errorbar(layers, mean, yerr=spread, marker="o", markersize=4, capsize=3, label=str(author), **style)
         panel.axhline(0, color="grey", linewidth=0.8)
     handles, names = panels["top_and_random"].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)

@@ -96,13 +96,13 @@ def _scored(
 
 
 def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
-    """Means by sample of the candidates that are no control, and of the controls."""
+    """Means of the defined scores by author and sample: the explainer, the control, the lookups."""
     facts: dict[str, Any] = {
         "explainer": study.explainer_identity,
         "simulator": study.simulator_identity,
-        "undefined": frame["failure"].count(),
+        "undefined_scores": frame["failure"].count(),
     }
-    means = frame.group_by("author", "sample").agg(pl.col("ev_correlation").mean()).sort("author", "sample")
+    means = frame.group_by("author", "sample", maintain_order=True).agg(pl.col("ev_correlation").mean())
     for row in means.drop_nulls().to_dicts():
-        facts[f"mean {row['sample']} of {row['author']}"] = round(row["ev_correlation"], 4)
+        facts[f"mean_score/{row['author']}/{row['sample']}"] = round(row["ev_correlation"], 4)
     return facts

@@ -36,6 +36,14 @@ KINDS: Mapping[str, set[str]] = {
 }
 
 
+_HINTS: Mapping[str, str] = {
+    "activations": "Made in the same forward pass as `neuron_statistics`; the two are materialized together.",
+    "neuron_statistics": "Made in the same forward pass as `activations`; the two are materialized together.",
+    "explanations": "Under Metadata, `sample` shows a neuron. Config: `per_layer` or `all` explain more of them.",
+    "layer_summary": "Under Metadata, `trend_by_depth` and `distribution` show plots.",
+}
+
+
 def asset_key(study: Study, name: str) -> dg.AssetKey:
     return dg.AssetKey([study.name, name])
 
@@ -84,7 +92,7 @@ def asset_attributes(study: Study, table: str) -> dict[str, Any]:
 
 def description(study: Study, table: str) -> str:
     text = (SCHEMAS[table].__doc__ or "").strip()
-    return f"{text}\n\nStudy `{study.name}`; {labels(study, table)}."
+    return f"{text} {_HINTS.get(table, '')}\n\nStudy `{study.name}`; {labels(study, table)}."
 
 
 def labels(study: Study, table: str) -> str:
@@ -119,12 +127,24 @@ def column_schema(model: type[pa.DataFrameModel]) -> dg.TableSchema:
             type=str(column.dtype),
             description=column.description,
             constraints=dg.TableColumnConstraints(
-                nullable=column.nullable, unique=column.unique, other=[str(check.error) for check in column.checks]
+                nullable=column.nullable, unique=column.unique, other=[_bound(check) for check in column.checks]
             ),
         )
         for column in model.to_schema().columns.values()
     ]
     return dg.TableSchema(columns)
+
+
+def _bound(check: Any) -> str:
+    """A bound of a column as people write it."""
+    values = check.statistics or {}
+    if "min_value" in values:
+        return f">= {values['min_value']:g}"
+    if "max_value" in values:
+        return f"<= {values['max_value']:g}"
+    if "allowed_values" in values:
+        return f"one of {', '.join(map(str, values['allowed_values']))}"
+    return str(check.error)
 
 
 def schema_check(study: Study, table: str) -> dg.AssetCheckSpec:
