@@ -48,7 +48,7 @@ class Study(Section):
     folder: Path
     """Where the study file lies; the files that it names are relative to it."""
     description: str = ""
-    owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ()
+    owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:neuron_assets",)
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
     subject: SubjectSection
     corpus: CorpusSection = CorpusSection()

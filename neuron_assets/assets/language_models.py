@@ -25,7 +25,7 @@ def _observed(study: Study, name: str, text: str, identity: Callable[[], str]) -
         group_name=study.name,
         description=f"{text} Identity now: `{identity()}`.",
         metadata={"identity": identity()},
-        tags={"neuron_assets/role": name.removesuffix("_model")},
+        tags={"neuron_assets/role": name.removesuffix("_model"), "dagster/kind/python": ""},
     )
     def observe() -> dg.DataVersion:
         return dg.DataVersion(identity())
