@@ -17,7 +17,7 @@ from rich.text import Text
 
 from neuron_assets.errors import LayerNotInStudy, NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.method.records import NeuronId
-from neuron_assets.project import Project
+from neuron_assets.project import Project, current_project
 from neuron_assets.sections import NAME
 from neuron_assets.study import Study, parse_layers
 
@@ -88,7 +88,7 @@ def report() -> None:
 @click.option("--neurons", callback=_neurons, help="A number a layer, or all; as the study says if not given.")
 def materialize(study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None) -> None:
     """Materialize what is missing or outdated of STUDY: the forward pass in one run, then a run a layer."""
-    project = _project()
+    project = current_project()
     found = project.study(study)
     console = Console()
     _materialize(console, project, found, layers, neurons)
@@ -106,7 +106,7 @@ def show(study: str, neuron: str, excerpts: int) -> None:
     from neuron_assets.tables.store import TableStore
     from neuron_assets.terminal import neuron_text
 
-    project = _project()
+    project = current_project()
     found = project.study(study)
     try:
         asked = NeuronId.parse(neuron)
@@ -121,14 +121,14 @@ def show(study: str, neuron: str, excerpts: int) -> None:
 @click.argument("study")
 def summary(study: str) -> None:
     """Show the scores of STUDY by layer, as they stand in its tables."""
-    project = _project()
+    project = current_project()
     _print_scores(Console(), project, project.study(study))
 
 
 @main.command()
 def studies() -> None:
     """List the studies that this project sees."""
-    for name, path in _project().study_files().items():
+    for name, path in current_project().study_files().items():
         click.echo(f"{name}\t{path}")
 
 
@@ -142,7 +142,7 @@ def new(name: str) -> None:
         raise click.BadParameter(
             f"{name!r}: a name is small letters, digits and _, from a letter on", param_hint="NAME"
         )
-    project = _project()
+    project = current_project()
     folder = project.study_folders[0] / name
     if folder.exists() or name in project.study_files():
         raise StudyExists(project.study_files().get(name, folder))
@@ -168,12 +168,8 @@ def train_bundled_subject(folder: Path, minutes: float) -> None:
     click.echo(train(texts[0], texts[1], folder, Recipe(minutes=minutes), click.echo))
 
 
-def _project() -> Project:
-    return Project.from_environment(os.environ, Path.cwd())
-
-
 def _report(neurons: Literal["all"] | None) -> None:
-    project, console = _project(), Console()
+    project, console = current_project(), Console()
     began = time.monotonic()
     study = project.study("bundled")
     twin = project.study(str(study.controls.untrained))

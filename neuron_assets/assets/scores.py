@@ -43,14 +43,9 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
             *_of_candidates(study, activations, texts, candidates, simulations),
             *_of_lookups(study, activations, texts, candidates),
         ]
-        made = [one for one in scored if one.judgement.sums is not None]
-        intervals = neuron_intervals(
-            [one.judgement.sums for one in made if one.judgement.sums is not None],
-            seed=study.scoring.seed,
-            n_draws=study.scoring.draws,
-        )
-        interval_of = dict(zip(map(id, made), intervals, strict=True))
-        frame = scores_frame(scored, [interval_of.get(id(one)) for one in scored])
+        sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
+        intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
+        frame = scores_frame(scored, [None if one.judgement.sums is None else next(intervals) for one in scored])
         facts = _facts(study, frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         return hand_over(context, study, "scores", frame)
@@ -96,13 +91,16 @@ def _scored(
 
 
 def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
-    """Means of the defined scores by author and sample: the explainer, the control, the lookups."""
+    """Means of the defined scores by author and sample, and how many are in none of them."""
     facts: dict[str, Any] = {
         "explainer": study.explainer_identity,
         "simulator": study.simulator_identity,
         "undefined_scores": frame["failure"].count(),
     }
-    means = frame.group_by("author", "sample", maintain_order=True).agg(pl.col("ev_correlation").mean())
-    for row in means.drop_nulls().to_dicts():
-        facts[f"mean_score/{row['author']}/{row['sample']}"] = round(row["ev_correlation"], 4)
+    groups = frame.group_by("author", "sample", maintain_order=True)
+    for row in groups.agg(pl.col("ev_correlation").mean(), pl.col("failure").count()).to_dicts():
+        if row["ev_correlation"] is not None:
+            facts[f"mean_score/{row['author']}/{row['sample']}"] = round(row["ev_correlation"], 4)
+        if row["failure"]:
+            facts[f"undefined_scores/{row['author']}/{row['sample']}"] = row["failure"]
     return facts

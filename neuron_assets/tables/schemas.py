@@ -9,8 +9,7 @@ import pandera.polars as pa
 import polars as pl
 
 from neuron_assets.method.records import LARGEST, SPLITS
-
-_SAMPLES = ["top_and_random", "random_only"]
+from neuron_assets.method.samples import SAMPLES
 
 
 class _Table(pa.DataFrameModel):
@@ -127,7 +126,7 @@ class Scores(_OfNeurons):
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
     scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
-    sample: pl.String = pa.Field(isin=_SAMPLES, description="Which held-out excerpts were used.")
+    sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
     simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
     ev_correlation: pl.Float64 = pa.Field(
@@ -162,7 +161,7 @@ class LayerSummary(_Table):
     layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
     author: pl.String = pa.Field(description="Author of the candidates, shuffled_control, or the name of a lookup.")
     scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
-    sample: pl.String = pa.Field(isin=_SAMPLES, description="Which held-out excerpts were used.")
+    sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
     simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
     n_neurons: pl.Int32 = pa.Field(ge=0, description="Neurons that were asked for.")
