@@ -20,11 +20,20 @@ def build_definitions(project: Project) -> dg.Definitions:
     for name in project.study_files():
         try:
             studies.append(build_study(project.study(name)))
-        except StudyError:
-            _LOG.exception("The study %s is left out", name)  # one bad file must not take the others away
+        except StudyError as error:  # one bad file must not take the others away
+            _LOG.exception("The study %s is left out", name)
+            studies.append(_in_place_of(name, error))
     # In one process: a layer's steps take less time than starting a process for each would.
     shared = dg.Definitions(resources=table_resources(project.tables), executor=dg.in_process_executor)
     return dg.Definitions.merge(*studies, shared)
+
+
+def _in_place_of(name: str, error: StudyError) -> dg.Definitions:
+    """What the UI shows of a study that cannot be read: why, and what to do."""
+    spec = dg.AssetSpec(
+        [name, "unreadable_study"], group_name=name, description=f"The study cannot be read.\n\n{error}", kinds={"yaml"}
+    )
+    return dg.Definitions(assets=[spec])
 
 
 @dg.definitions

@@ -6,15 +6,18 @@ summary. Not here: what the runs do (`assets/`). Runs are recorded in the Dagste
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import dagster as dg
 from dagster import AssetSelection, DagsterInstance
 
 from neuron_assets.assets.activations import Progress
+from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
-from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.specs import DOCUMENTS, asset_key
 from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
@@ -165,10 +168,17 @@ class _State:
             return False
         if not self._is_recorded(table, key):
             return False
+        if table == "excerpts" and facts.notes.get(DOCUMENTS) != self._documents:
+            return False
         if table != "explanations" or layer is None:
             return True
         explained = set(read_table(path, facts.table)["neuron_index"])
         return explained.issuperset(self._wanted.study.neuron_indices(layer, self._wanted.neurons))
+
+    @cached_property
+    def _documents(self) -> str:
+        """Digest of what the corpus holds now."""
+        return documents_digest(open_documents(self._wanted.study))
 
     def summary_stands(self) -> bool:
         """Whether the summary stands and covers every layer whose scores stand."""

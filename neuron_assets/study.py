@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy
+from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.rules.fitting import RULES_VERSION
@@ -34,6 +33,7 @@ from neuron_assets.sections import (
     SubjectSection,
 )
 from neuron_assets.subjects.catalog import CATALOG
+from neuron_assets.yaml_files import read_yaml
 
 
 def _read_layers(value: object) -> object:
@@ -143,10 +143,7 @@ class Study(Section):
 
 def read_study(path: Path) -> Study:
     """The study in `path`, named after its folder; raises UnreadableStudy or InvalidStudy, naming each wrong key."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UnreadableStudy(path, " ".join(str(error).split())) from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InvalidStudy(path, ["the file must hold keys and values, like `layers: all`"])
     if {"name", "folder"} & set(content):

@@ -37,17 +37,16 @@ def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFr
 def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sample: str) -> Table:
     table = Table(title=_SAMPLES[sample], title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", no_wrap=True)
-    for name in ("n", f"{author}: mean \\[95 %]", "undefined", "shuffled control", "untrained twin"):
+    for name in ("n", f"{author}: mean \\[95 %]", "shuffled control", "untrained twin", "undefined"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in summary["layer_index"].unique(maintain_order=True):
         own, shuffled = (_row(summary, layer, each, sample) for each in (author, SHUFFLED_CONTROL))
+        columns = (own, shuffled, None if twin is None else _row(twin, layer, author, sample))
         table.add_row(
             f"L{layer}",
             "-" if own is None else str(own["n_neurons"]),
-            _with_interval(own),
-            "-" if own is None else str(own["n_undefined"]),
-            _with_interval(shuffled),
-            _with_interval(None if twin is None else _row(twin, layer, author, sample)),
+            *(_with_interval(each) for each in columns),
+            "/".join("-" if each is None else str(each["n_undefined"]) for each in columns),
         )
     return table
 
@@ -115,7 +114,7 @@ def _with_interval(row: Mapping[str, Any] | None) -> str:
 
 def _references(summary: pl.DataFrame) -> str:
     """The lookups, whose tables no person reads: the bar for an explanation in words."""
-    lines = ["n: neurons asked for; undefined scores are in no mean. Brackets: 95 % intervals."]
+    lines = ["n: neurons asked for. Brackets: 95 % intervals. Undefined: scores that are in no mean, by column."]
     for lookup in ("unigram_lookup", "bigram_lookup"):
         rows = summary.filter(pl.col("author") == lookup)
         means = [

@@ -18,11 +18,12 @@ _SUBJECTS = (
     "An index",
 )
 _VERBS = ("returns", "raises", "reads", "keeps", "closes", "writes", "opens", "counts")
-_OBJECTS = ("None if the file is missing", "a new list of names", "the value of self.count", "an error at line 12")
+_OBJECTS = ("None if file {} is missing", "a new list of names", "the value of self.count", "an error at line {}")
 
 DOCUMENTS = {
     f"{number:02d}.txt": "\n".join(
-        f"{_SUBJECTS[(number + line) % 8]} {_VERBS[(number * 3 + line) % 8]} {_OBJECTS[(number + 2 * line) % 4]}."
+        f"{_SUBJECTS[(number + line) % 8]} {_VERBS[(number * 3 + line) % 8]} "
+        f"{_OBJECTS[(number + 2 * line) % 4].format(number)}."
         for line in range(8)
     )
     for number in range(24)

@@ -1,13 +1,16 @@
 """The instrument itself: over real text and through every step, a true explanation is told from a false one."""
 
+from pathlib import Path
+
 import dagster as dg
 import polars as pl
 import pytest
+import yaml
 
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.project import BUNDLED_STUDIES
 from neuron_assets.running import Wanted, materialize
-from neuron_assets.study import read_study
+from neuron_assets.study import Study, read_study
 from neuron_assets.subjects.catalog import CATALOG
 
 PASSES = 0.9
@@ -18,10 +21,14 @@ NOISY = "a token in noise"
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     study = read_study(BUNDLED_STUDIES / "planted" / "study.yaml")
-    root = str(tmp_path_factory.mktemp("planted"))
+    return scores_of(study, str(tmp_path_factory.mktemp("planted")))
+
+
+def scores_of(study: Study, root: str) -> pl.DataFrame:
+    """Of the study's explanations, on top and random excerpts."""
     with dg.DagsterInstance.ephemeral() as instance:
         materialize(Wanted(study, (0,)), instance, root, lambda _log: lambda _done, _all: None, lambda _run: None)
-    table = pl.read_parquet(f"{root}/planted/scores/L00.parquet")
+    table = pl.read_parquet(f"{root}/{study.name}/scores/L00.parquet")
     return table.filter((pl.col("scorer") == "simulation") & (pl.col("sample") == "top_and_random"))
 
 
@@ -53,3 +60,18 @@ def test_noise_lowers_the_score_of_the_truth_but_it_stays_the_best(scores: pl.Da
     truth, *false = [score(scores, index, number) or 0.0 for number in range(3)]
 
     assert max(false) < truth < PASSES
+
+
+@pytest.mark.slow
+def test_what_rules_cannot_say_does_not_pass_either(tmp_path: Path) -> None:
+    """The explainer has seen what these units do on 200 excerpts, and has no words for it."""
+    inexpressible = [index for index, unit in enumerate(PLANTED_UNITS) if not unit.expressible]
+    content = yaml.safe_load((BUNDLED_STUDIES / "planted" / "study.yaml").read_text(encoding="utf-8"))
+    path = tmp_path / "studies" / "unsayable" / "study.yaml"
+    path.parent.mkdir(parents=True)
+    changes = {"explainer": {"provider": "rules"}, "neurons": inexpressible}
+    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
+    found = scores_of(read_study(path), str(tmp_path))
+
+    assert found["neuron_index"].to_list() == inexpressible
+    assert found["ev_correlation"].fill_null(0.0).max() < PASSES  # type: ignore[operator]  # a column of floats

@@ -3,8 +3,11 @@
 import hashlib
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from neuron_assets.assets.opening import open_explainer
+from neuron_assets.definitions import build_definitions
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.method.records import NeuronId
@@ -149,6 +152,44 @@ def test_another_text_of_written_explanations_is_another_explainer(tmp_path: Pat
         identities.append(read_study(path).explainer_identity)
 
     assert identities[0] != identities[1]
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8") + "scoring: {top: 2}\n", encoding="utf-8")
+
+    with pytest.raises(UnreadableStudy, match=r"'scoring' stands twice.* line"):
+        read_study(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("L9N1: it", LayerOutOfRange, "Layer 9 does not exist"),
+        ("L0N5000: it", NeuronOutOfRange, "L0N5000 does not exist"),
+        ("first: it", UnreadableStudy, "'first' is no neuron"),
+        ("L0N1: it\nL0N1: that", UnreadableStudy, "stands twice"),
+        ("L0N1: ''", UnreadableStudy, "L0N1 must have a text"),
+        ("- L0N1", UnreadableStudy, "must hold a neuron"),
+    ],
+)
+def test_written_explanations_of_what_does_not_exist_are_refused(
+    tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
+    path = write_study(tmp_path, explainer={"provider": "written", "file": "texts.yaml"})
+    (path.parent / "texts.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(error, match=message):
+        open_explainer(read_study(path))
+
+
+def test_a_study_that_cannot_be_read_is_shown_with_its_reason(tmp_path: Path) -> None:
+    write_study(tmp_path, "broken", explainr={"provider": "rules"})
+    graph = build_definitions(Project.from_environment({}, tmp_path)).resolve_asset_graph()
+    shown = graph.get(dg.AssetKey(["broken", "unreadable_study"]))
+
+    assert "did you mean `explainer`?" in str(shown.description)
+    assert dg.AssetKey(["bundled", "scores"]) in graph.get_all_asset_keys()
 
 
 def test_the_catalog_names_the_weights_that_are_shipped() -> None:

@@ -5,13 +5,16 @@ https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
 import platform
+from collections.abc import Sequence
 
 import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.opening import open_documents, open_subject
-from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.assets.specs import DOCUMENTS, Result, asset_key, hand_over, table_asset
+from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.method.excerpts import cut_excerpts
+from neuron_assets.method.records import Document
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import excerpts_frame
 
@@ -19,7 +22,7 @@ from neuron_assets.tables.rows import excerpts_frame
 def excerpts_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "excerpts", policy=dg.BackfillPolicy.single_run())
     def excerpts(context: dg.AssetExecutionContext) -> Result:
-        documents = list(open_documents(study))
+        documents = open_documents(study)
         subject = open_subject(study)
         ids = [subject.tokenize(document.text) for document in documents]
         source = study.corpus.folder or study.corpus.provider
@@ -28,9 +31,15 @@ def excerpts_asset(study: Study) -> dg.AssetsDefinition:
         texts = [subject.text(row.tolist()) for row in cut.token_ids]
         frame = excerpts_frame([document.name for document in documents], cut, texts, strings)
         context.add_asset_metadata(_facts(frame), asset_key(study, "excerpts"))
-        return hand_over(context, study, "excerpts", frame)
+        return hand_over(context, study, "excerpts", frame, _notes(study, documents))
 
     return excerpts
+
+
+def _notes(study: Study, documents: Sequence[Document]) -> dict[str, str]:
+    """What tells whether the corpus has changed since; the bundled one is a part of Python, so its version too."""
+    python = {"python": platform.python_version()} if study.corpus.provider == "standard_library" else {}
+    return {DOCUMENTS: documents_digest(documents)} | python
 
 
 def _facts(frame: pl.DataFrame) -> dict[str, dg.MetadataValue | int | str]:

@@ -16,6 +16,7 @@ from neuron_assets.assets.pictures import neuron_picture
 from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
+from neuron_assets.method.samples import shown_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import explanations_frame
 from neuron_assets.tables.parquet import StoredTable
@@ -52,7 +53,8 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         known = set() if there is None else set(there.filter(pl.col("failure").is_null())["neuron_index"])
         asked = [neuron for neuron in study.neuron_indices(layer, config.asked) if neuron not in known]
         explain = open_explainer(study)
-        records = list(neuron_records(activations_of(activations, "train", asked), corpus(excerpts)))
+        whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))
+        records = [record.only(shown_rows(record.exemplars)) for record in whole]
         answers = [explain(record) for record in records]
         made = explanations_frame(study.explainer_identity, [record.neuron for record in records], answers)
         kept = made.clear() if there is None else there.filter(pl.col("neuron_index").is_in(list(known)))

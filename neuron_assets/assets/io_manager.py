@@ -61,7 +61,7 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
             table=metadata[TABLE],
             lineage=metadata[LINEAGE],
             inputs=self._read.get(_step(context), {}),
-            notes=metadata[NOTES],
+            notes=metadata[NOTES] | _notes_of_the_step(context),
         )
         written = write_table(path, checked(facts.table, obj), facts)
         key = path.stem if context.has_asset_partitions else None
@@ -103,3 +103,9 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
 def _step(context: dg.InputContext | dg.OutputContext) -> tuple[str, str]:
     step = context.step_context
     return step.run_id, step.step.key
+
+
+def _notes_of_the_step(context: dg.OutputContext) -> dict[str, str]:
+    """What the step itself has handed over to stand in the file."""
+    notes = context.output_metadata.get(NOTES)
+    return dict(notes.value) if notes else {}

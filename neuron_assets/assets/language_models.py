@@ -12,22 +12,25 @@ from neuron_assets.assets.specs import asset_key
 from neuron_assets.study import Study
 
 
-def language_model_assets(study: Study) -> list[dg.SourceAsset]:
+def language_model_assets(study: Study) -> list[dg.AssetsDefinition]:
     return [
-        _observed(study, "explainer_model", "Who writes the explanations.", lambda: study.explainer_identity),
-        _observed(study, "simulator_model", "Who predicts activations.", lambda: study.simulator_identity),
+        _observed(study, "explainer_model", "Who writes the explanations.", study.explainer_identity),
+        _observed(study, "simulator_model", "Who predicts activations.", study.simulator_identity),
     ]
 
 
-def _observed(study: Study, name: str, text: str, identity: Callable[[], str]) -> dg.SourceAsset:
-    @dg.observable_source_asset(
-        key=asset_key(study, name),
+def _observed(study: Study, name: str, text: str, identity: str) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        asset_key(study, name),
         group_name=study.name,
-        description=f"{text} Identity now: `{identity()}`.",
-        metadata={"identity": identity()},
-        tags={"neuron_assets/role": name.removesuffix("_model"), "dagster/kind/python": ""},
+        description=f"{text} Identity now: `{identity}`.",
+        metadata={"identity": identity},
+        owners=list(study.owners),
+        tags={"neuron_assets/role": name.removesuffix("_model")},
+        kinds={"python"},
     )
-    def observe() -> dg.DataVersion:
-        return dg.DataVersion(identity())
 
-    return observe
+    decorator: Callable[[Callable[[], dg.ObserveResult]], dg.AssetsDefinition] = dg.multi_observable_source_asset(
+        specs=[spec], name=f"{study.name}__{name}"
+    )
+    return decorator(lambda: dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(identity)))

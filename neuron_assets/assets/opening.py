@@ -4,13 +4,14 @@ Put here: the registries that turn a provider's name into the thing itself. Keep
 Everything heavy is imported when it is opened, so that the graph of assets loads without torch.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 from jaxtyping import Float
 
+from neuron_assets.corpora.documents import distinct_documents
 from neuron_assets.corpora.standard_library import standard_library_documents
 from neuron_assets.corpora.text_files import text_file_documents
 from neuron_assets.errors import ExplanationError, UnreadableStudy
@@ -19,6 +20,7 @@ from neuron_assets.method.records import Answer, Document, NeuronId, NeuronRecor
 from neuron_assets.method.rules.fitting import RuleParameters, explain_by_rules
 from neuron_assets.method.rules.simulating import simulate_by_rules
 from neuron_assets.study import Study
+from neuron_assets.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from neuron_assets.subjects.subject import Subject
@@ -30,10 +32,11 @@ Simulate = Callable[[str, Tokens], Answer[Float[np.ndarray, "excerpt token"]]]
 """Takes an explanation and the tokens of some excerpts; gives expected activations, 0 to 10."""
 
 
-def open_documents(study: Study) -> Iterator[Document]:
+def open_documents(study: Study) -> list[Document]:
+    """Each text once; raises NoDocuments."""
     if study.corpus.provider == "standard_library":
-        return standard_library_documents()
-    return text_file_documents(study.folder / str(study.corpus.folder), study.corpus.pattern)
+        return distinct_documents(standard_library_documents())
+    return distinct_documents(text_file_documents(study.folder / str(study.corpus.folder), study.corpus.pattern))
 
 
 def open_subject(study: Study) -> "Subject":
@@ -86,14 +89,23 @@ def _planted_explanations() -> Mapping[str, Sequence[str]]:
 def _written_explanations(study: Study) -> Mapping[str, Sequence[str]]:
     """Texts by neuron (`L0N3`), from a file of a neuron's explanation, or a list of them, a line."""
     path = study.folder / str(study.explainer.file)
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UnreadableStudy(path, " ".join(str(error).split())) from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UnreadableStudy(path, "it must hold a neuron and its explanations a line, like `L0N3: [...]`")
-    listed = {str(neuron): [texts] if isinstance(texts, str) else texts for neuron, texts in content.items()}
-    for neuron, texts in listed.items():
+    listed: dict[str, Sequence[str]] = {}
+    for name, value in content.items():
+        neuron, texts = _neuron(study, path, name), [value] if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
             raise UnreadableStudy(path, f"{neuron} must have a text, or a list of texts")
+        listed[str(neuron)] = texts
     return listed
+
+
+def _neuron(study: Study, path: Path, name: object) -> NeuronId:
+    """Raises UnreadableStudy where `name` is no neuron, and what `check_neuron` raises."""
+    try:
+        neuron = NeuronId.parse(str(name))
+    except ValueError as error:
+        raise UnreadableStudy(path, str(error)) from error
+    study.check_neuron(neuron)
+    return neuron

@@ -16,7 +16,7 @@ from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_sin
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
 from neuron_assets.method.records import Exemplars, NeuronRecord
-from neuron_assets.method.samples import judge, sampled_rows
+from neuron_assets.method.samples import judge, sampled_rows, shown_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
 from neuron_assets.tables.parquet import StoredTable
@@ -74,7 +74,7 @@ def _of_lookups(study: Study, activations: StoredTable, texts: Corpus, candidate
     valid = neuron_records(activations_of(activations, "valid", neurons), texts)
     for shown, record in zip(train, valid, strict=True):
         for name, fit in LOOKUPS.items():
-            expected = fit(shown.exemplars).predict(record.exemplars.tokens)
+            expected = fit(shown.only(shown_rows(shown.exemplars)).exemplars).predict(record.exemplars.tokens)
             yield from _scored(study, record, (None, name, name), (NOBODY, NOBODY), expected)
 
 

@@ -4,7 +4,6 @@ Put here: what the UI shows before anything has run. Keep out: the steps themsel
 https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,10 @@ else:
 
 TABLE, LINEAGE, NOTES = "neuron_assets/table", "neuron_assets/lineage", "neuron_assets/notes"
 IO_MANAGER_KEY = "neuron_tables"
+DOCUMENTS = "documents"
+"""Note of `excerpts`: the digest of the documents that it was cut from."""
 UNPARTITIONED = frozenset({"excerpts", "layer_summary"})
+BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
 KINDS: Mapping[str, set[str]] = {
     "excerpts": {"python", "parquet"},
@@ -97,7 +99,7 @@ def description(study: Study, table: str) -> str:
 
 def labels(study: Study, table: str) -> str:
     """Whose numbers these are, in a few words: never to be left out beside a score."""
-    if table in {"excerpts", "activations", "neuron_statistics"}:
+    if table in BEFORE_EXPLAINING:
         return f"subject: {study.subject.provider}"
     models = f"explainer: {study.explainer.provider}; simulator: {study.simulator.provider}"
     return f"subject: {study.subject.provider}; {models}"
@@ -113,10 +115,10 @@ def table_metadata(study: Study, table: str) -> dict[str, Any]:
 
 
 def _notes(study: Study, table: str) -> dict[str, str]:
-    """What stands in the file beside the rows; the bundled corpus is a part of Python, so its version too."""
+    """What stands in the file beside the rows, where it is known before the step has run."""
     notes = {"study": study.name, "subject": study.subject.provider, "corpus": study.corpus.provider}
-    if table == "excerpts" and study.corpus.provider == "standard_library":
-        notes["python"] = platform.python_version()
+    if table in BEFORE_EXPLAINING:
+        return notes
     return notes | {"explainer": study.explainer_identity, "simulator": study.simulator_identity}
 
 
@@ -164,9 +166,15 @@ def seconds_since(began: float) -> dict[str, float]:
 
 
 def hand_over(
-    context: dg.AssetExecutionContext, study: Study, table: str, frames: Mapping[str, pl.DataFrame] | pl.DataFrame
+    context: dg.AssetExecutionContext,
+    study: Study,
+    table: str,
+    frames: Mapping[str, pl.DataFrame] | pl.DataFrame,
+    notes: Mapping[str, str] | None = None,
 ) -> Result:
     """The result of an asset, its schema checked layer by layer; raises InvalidTable before anything is written.
+
+    `notes` go into the file, beside those that are known before the step has run.
 
     A run over several layers must say of each how its check went, or Dagster waits for it for ever.
     """
@@ -184,4 +192,6 @@ def hand_over(
     if wrong := [f"{layer} {problem}".strip() for layer, bad in found.items() for problem in bad]:
         raise InvalidTable(table, wrong)
     check = dg.AssetCheckResult(check_name="schema", asset_key=key, passed=True)
-    return dg.MaterializeResult(asset_key=key, value=frames, check_results=[check])
+    return dg.MaterializeResult(
+        asset_key=key, value=frames, check_results=[check], metadata={NOTES: dict(notes)} if notes else {}
+    )

@@ -62,6 +62,12 @@ def simulated_rows(exemplars: Exemplars, n_top: int) -> Int[np.ndarray, " row"]:
     return rows[np.sort(first)]
 
 
+def shown_rows(exemplars: Exemplars) -> Int[np.ndarray, " row"]:
+    """The rows of each excerpt once: a random excerpt that is a top one too counts as a top one."""
+    _, first = np.unique(exemplars.excerpt_indices, return_index=True)
+    return np.sort(first)
+
+
 def judge(record: NeuronRecord, rows: Rows, simulated: Float[np.ndarray, "excerpt token"]) -> Judgement:
     """The score of a simulation of all of the record's exemplars, on some of their rows.
 

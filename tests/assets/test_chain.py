@@ -164,7 +164,8 @@ def test_every_file_says_its_lineage_its_inputs_and_who_explained(world: World) 
         inputs = {Path(name).parts[1].removesuffix(".parquet") for name in facts.inputs}
 
         assert set(INPUTS[table]) == inputs
-        assert facts.notes["explainer"].startswith("rules/1")
+        assert facts.notes.get("explainer", "").startswith("" if table == "activations" else "rules/1")
+    assert "explainer" not in read_facts(store.path("tiny", "activations", "L02")).notes
 
 
 def test_what_stands_is_not_made_again(own_world: World) -> None:
@@ -203,6 +204,16 @@ def test_a_changed_explainer_changes_only_what_hangs_on_it(own_world: World) -> 
     runs = make(project, study, instance)
 
     assert [run.tables[0] for run in runs] == ["explanations"] * 3 + ["layer_summary"]
+
+
+def test_a_changed_text_is_noticed_and_makes_everything_anew(own_world: World) -> None:
+    folder = Path(own_world[0].tables).parent / "studies" / "tiny" / "texts"
+    (folder / "new.txt").write_text("A new document about sockets and files. " * 20, encoding="utf-8")
+
+    runs = make(*own_world)
+
+    assert [run.tables[0] for run in runs] == ["excerpts"] + ["explanations"] * 3 + ["layer_summary"]
+    assert make(*own_world) == []
 
 
 def run_one(world: World, study: Study, table: str) -> None:

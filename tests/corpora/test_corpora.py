@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from neuron_assets.corpora.documents import distinct_documents, documents_digest
 from neuron_assets.corpora.standard_library import SHORTEST, is_held_out, standard_library_documents
 from neuron_assets.corpora.text_files import text_file_documents
 from neuron_assets.errors import NoDocuments
+from neuron_assets.method.records import Document
 
 
 def test_the_standard_library_gives_hundreds_of_documents_sources_and_topics() -> None:
@@ -49,3 +51,17 @@ def test_text_files_are_read_in_the_order_of_their_names_and_bad_bytes_do_not_cr
 def test_a_folder_without_texts_is_refused_by_name(tmp_path: Path, folder: str) -> None:
     with pytest.raises(NoDocuments, match="txt"):
         list(text_file_documents(tmp_path / folder))
+
+
+def test_documents_of_the_same_text_count_once_and_the_first_stays() -> None:
+    documents = [Document("topics/else", "same"), Document("topics/if", "same"), Document("topics/for", "other")]
+
+    assert [document.name for document in distinct_documents(documents)] == ["topics/else", "topics/for"]
+
+
+def test_the_digest_tells_every_change_of_a_name_a_text_or_the_order() -> None:
+    first, second = Document("a", "bc"), Document("d", "\ud800")
+    corpora = [[first, second], [second, first], [first], [Document("ab", "c"), second], [Document("a", "bc "), second]]
+
+    assert len({documents_digest(corpus) for corpus in corpora}) == len(corpora)
+    assert documents_digest([first, second]) == documents_digest(iter([first, second]))

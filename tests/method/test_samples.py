@@ -5,7 +5,7 @@ import pytest
 
 from neuron_assets.method.controls import lenders
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
-from neuron_assets.method.samples import judge, sampled_rows, simulated_rows
+from neuron_assets.method.samples import judge, sampled_rows, shown_rows, simulated_rows
 from neuron_assets.method.summary import summarize
 
 EXCERPTS = [7, 3, 9, 1, 3, 8, 9, 5]
@@ -31,6 +31,10 @@ def test_top_and_random_counts_no_excerpt_twice() -> None:
 
     assert rows.top.tolist() == [0, 1, 2]
     assert rows.random.tolist() == [3, 5]
+
+
+def test_an_excerpt_that_is_top_and_random_is_shown_once_as_a_top_one() -> None:
+    assert shown_rows(record().exemplars).tolist() == [0, 1, 2, 3, 5, 7]
 
 
 def test_random_only_takes_every_random_excerpt_also_one_that_is_a_top_one() -> None:

@@ -39,6 +39,10 @@ class Recipe:
     warm_up_steps: int = 50
     constant_share: float = 0.4
     """Share of the time before the learning rate starts its linear fall."""
+    dropout: float = 0.1
+    """On the embeddings and on what each block adds; the text is read about six times."""
+    weight_decay: float = 0.2
+    """On the matrices of the blocks, times the learning rate."""
     seed: int = 0
 
 
@@ -142,8 +146,8 @@ def _config(recipe: Recipe) -> GPT2Config:
         n_layer=recipe.n_layers,
         n_head=recipe.n_heads,
         activation_function="gelu_pytorch_tanh",  # the same function as gelu_new, in one kernel
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
+        resid_pdrop=recipe.dropout,
+        embd_pdrop=recipe.dropout,
         attn_pdrop=0.0,
         bos_token_id=0,
         eos_token_id=0,
@@ -173,7 +177,11 @@ def _optimisers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim.Opti
         (matrices if parameter.ndim == 2 and ".h." in name else rest).append(parameter)
     return [
         torch.optim.Muon(
-            matrices, lr=recipe.learning_rate, weight_decay=0.05, ns_steps=4, adjust_lr_fn="match_rms_adamw"
+            matrices,
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            ns_steps=4,
+            adjust_lr_fn="match_rms_adamw",
         ),
         torch.optim.AdamW(rest, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
     ]
