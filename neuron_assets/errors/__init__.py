@@ -1,0 +1,155 @@
+"""Every error of this package, one tree.
+
+A class answers a question that a caller asks, and its message names the culprit and the mend.
+
+    NeuronAssetsError
+    ├── StudyError              is the study file right?
+    │   ├── StudyNotFound
+    │   ├── StudyExists
+    │   ├── UnreadableStudy
+    │   ├── InvalidStudy
+    │   ├── LayerOutOfRange
+    │   ├── LayerNotInStudy
+    │   └── NeuronOutOfRange
+    ├── CorpusError             is there enough text?
+    │   ├── NoDocuments
+    │   ├── TooFewDocuments
+    │   └── TooFewExcerpts
+    ├── SubjectError            is the subject model the one the study speaks of, and sane?
+    │   ├── UnknownFamily
+    │   ├── SubjectMismatch
+    │   ├── NonFiniteActivations
+    │   └── ActivationsTooLarge
+    ├── ExplanationError        can this explanation be worked with?
+    │   ├── UnreadableExplanation
+    │   └── UnequalLengths
+    ├── LanguageModelError      can a model be asked at all? It ends the run; answers are kept
+    │   ├── KeyMissing
+    │   ├── KeyRefused
+    │   ├── UnknownModel
+    │   ├── QuotaSpent
+    │   ├── BudgetSpent
+    │   ├── ServerUnreachable
+    │   ├── UnsafeBaseUrl
+    │   ├── UntrustedServer
+    │   ├── ModelChanged
+    │   ├── NotAnsweredYet
+    │   └── StoreUnusable
+    ├── RequestError            did one request fail? It becomes a row
+    │   ├── TryAgain
+    │   ├── RequestRefused
+    │   └── UnreadableReply
+    ├── RunFailed               did a Dagster run end with an error of somebody else's?
+    └── TableError              can the tables be read, trusted and written?
+        ├── MissingTable
+        ├── NothingScored
+        ├── UnreadableTable
+        ├── InvalidTable
+        ├── ForeignLineage
+        ├── ChangedInput
+        └── FailedWrite
+
+Here: the classes and their messages. Not here: who catches what.
+"""
+
+from neuron_assets.errors.asking import (
+    BudgetSpent,
+    KeyMissing,
+    KeyRefused,
+    LanguageModelError,
+    ModelChanged,
+    NotAnsweredYet,
+    QuotaSpent,
+    RequestError,
+    RequestRefused,
+    ServerUnreachable,
+    StoreUnusable,
+    TryAgain,
+    UnknownModel,
+    UnreadableReply,
+    UnsafeBaseUrl,
+    UntrustedServer,
+)
+from neuron_assets.errors.root import NeuronAssetsError
+from neuron_assets.errors.studies import (
+    ActivationsTooLarge,
+    CorpusError,
+    ExplanationError,
+    InvalidStudy,
+    LayerNotInStudy,
+    LayerOutOfRange,
+    NeuronOutOfRange,
+    NoDocuments,
+    NonFiniteActivations,
+    StudyError,
+    StudyExists,
+    StudyNotFound,
+    SubjectError,
+    SubjectMismatch,
+    TooFewDocuments,
+    TooFewExcerpts,
+    UnequalLengths,
+    UnknownFamily,
+    UnreadableExplanation,
+    UnreadableStudy,
+)
+from neuron_assets.errors.tables import (
+    ChangedInput,
+    FailedWrite,
+    ForeignLineage,
+    InvalidTable,
+    MissingTable,
+    NothingScored,
+    RunFailed,
+    TableError,
+    UnreadableTable,
+)
+
+__all__ = [
+    "ActivationsTooLarge",
+    "BudgetSpent",
+    "ChangedInput",
+    "CorpusError",
+    "ExplanationError",
+    "FailedWrite",
+    "ForeignLineage",
+    "InvalidStudy",
+    "InvalidTable",
+    "KeyMissing",
+    "KeyRefused",
+    "LanguageModelError",
+    "LayerNotInStudy",
+    "LayerOutOfRange",
+    "MissingTable",
+    "ModelChanged",
+    "NeuronAssetsError",
+    "NeuronOutOfRange",
+    "NoDocuments",
+    "NonFiniteActivations",
+    "NotAnsweredYet",
+    "NothingScored",
+    "QuotaSpent",
+    "RequestError",
+    "RequestRefused",
+    "RunFailed",
+    "ServerUnreachable",
+    "StoreUnusable",
+    "StudyError",
+    "StudyExists",
+    "StudyNotFound",
+    "SubjectError",
+    "SubjectMismatch",
+    "TableError",
+    "TooFewDocuments",
+    "TooFewExcerpts",
+    "TryAgain",
+    "UnequalLengths",
+    "UnknownFamily",
+    "UnknownModel",
+    "UnreadableExplanation",
+    "UnreadableReply",
+    "UnreadableStudy",
+    "UnreadableTable",
+    "UnsafeBaseUrl",
+    "UntrustedServer",
+]
