@@ -1,26 +1,19 @@
 """What people meet who start `dagster dev`, or use Dagster's own command line: launches, pages, pictures."""
 
-import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.dagster_server import BACKFILL, Server, started, wait_for
 from tests.scenario import write_study
 
 pytestmark = pytest.mark.slow
@@ -31,80 +24,6 @@ BY_COMMAND, BY_BACKFILL = ("L04", "L05"), ("L01", "L02", "L03")
 
 FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
-
-LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
-  launched: launchPartitionBackfill(backfillParams: $params) {
-    __typename ... on LaunchBackfillSuccess { id: backfillId } ... on PythonError { message } } }"""
-LAUNCH_RUN = """mutation($params: ExecutionParams!) {
-  launched: launchRun(executionParams: $params) {
-    __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }"""
-BACKFILL = """query($id: String!) {
-  found: partitionBackfillOrError(backfillId: $id) {
-    __typename ... on PartitionBackfill { status } ... on PythonError { message } } }"""
-RUN = "query($id: ID!) { found: runOrError(runId: $id) { __typename ... on Run { status } } }"
-LAYERS_THAT_ARE_THERE = """query($key: AssetKeyInput!) {
-  found: assetNodeOrError(assetKey: $key) { __typename ... on AssetNode { assetPartitionStatuses {
-    ... on DefaultPartitionStatuses { materializedPartitions } } } } }"""
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running `dagster dev` with a project of its own."""
-
-    url: str
-    home: Path
-    log: Path
-
-    def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        try:
-            with urlopen(request, timeout=30) as response:
-                answer: dict[str, Any] = json.load(response)
-        except HTTPError as error:
-            pytest.fail(f"{error}: {error.read().decode()}")
-        assert "errors" not in answer, answer
-        return dict(answer["data"])
-
-    def backfill(self, tables: Sequence[str], layers: Sequence[str]) -> str:
-        """Launches what "Materialize" launches for several layers; gives its id as soon as the layers are there.
-
-        The daemon looks at backfills twice a minute only, so it has not ended yet.
-        """
-        params = {"assetSelection": [_key(table) for table in tables], "partitionNames": list(layers), "tags": []}
-        launched = self.ask(LAUNCH_BACKFILL, {"params": params})["launched"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        _wait_for(lambda: all(set(layers) <= set(self.layers(table)) for table in tables), 120, lambda: "no layers")
-        return str(launched["id"])
-
-    def run(self, tables: Sequence[str], layer: str | None = None) -> None:
-        """Launches what "Materialize" launches for one layer, or for a table without layers."""
-        selector = {
-            "repositoryLocationName": "neuron_assets",
-            "repositoryName": "__repository__",
-            "jobName": "__ASSET_JOB",
-            "assetSelection": [_key(table) for table in tables],
-        }
-        tags = [{"key": "dagster/partition", "value": layer}] if layer else []
-        params = {"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}}
-        launched = self.ask(LAUNCH_RUN, {"params": params})["launched"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        self.wait_until_it_ends_well(RUN, launched["run"]["id"], "SUCCESS", seconds=90)
-
-    def layers(self, table: str) -> list[str]:
-        """The layers of a table that count as materialized."""
-        found = self.ask(LAYERS_THAT_ARE_THERE, {"key": _key(table)})["found"]
-        return list(found["assetPartitionStatuses"]["materializedPartitions"])
-
-    def wait_until_it_ends_well(self, query: str, run_id: str, end: str, seconds: float) -> None:
-        found: dict[str, Any] = {}
-
-        def has_ended() -> bool:
-            found.update(self.ask(query, {"id": run_id})["found"])
-            return any(word in found["status"] for word in ("SUCCESS", "FAIL", "CANCELED"))
-
-        _wait_for(has_ended, seconds, lambda: f"{run_id}: {found}")
-        assert found["status"] == end, self.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     selection = ",".join(f"tiny/{table}" for table in ("excerpts", *FORWARD))
     command = ["asset", "materialize", "-m", "neuron_assets.definitions", "--select", selection]
     log = root / "materialize.log"
-    with _started([*command, "--partition-range", "...".join(BY_COMMAND)], home, log) as process:
+    with started([*command, "--partition-range", "...".join(BY_COMMAND)], home, log) as process:
         assert process.wait(timeout=120) == 0, log.read_text()
     return home
 
@@ -131,7 +50,7 @@ def server(home: Path) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}"
     command = ["dev", "-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
     log = home.parent / "dev.log"
-    with _started(command, home, log) as process:
+    with started(command, home, log) as process:
 
         def answers() -> bool:
             assert process.poll() is None, log.read_text()
@@ -141,7 +60,7 @@ def server(home: Path) -> Iterator[Server]:
             except (URLError, OSError):
                 return False
 
-        _wait_for(answers, 90, log.read_text)
+        wait_for(answers, 90, log.read_text)
         yield Server(url, home, log)
 
 
@@ -270,46 +189,6 @@ def test_a_picture_in_the_metadata_is_drawn(visit: Visit, table: str, entry: int
 
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
-
-
-@contextmanager
-def _started(arguments: Sequence[str], home: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`dagster` in a process group of its own, which is gone afterwards."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NEURON_", "DAGSTER_"))}
-    command = [sys.executable, "-m", "dagster", *arguments]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit that it is ignored
-    try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=home.parent,
-                env=environment | {"DAGSTER_HOME": str(home)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(timeout=20)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
-
-
-def _wait_for(is_so: Callable[[], bool], seconds: float, what_is: Callable[[], str]) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, f"not within {seconds} s: {what_is()}"
-        time.sleep(0.5)
-
-
-def _key(table: str) -> dict[str, list[str]]:
-    return {"path": ["tiny", table]}
 
 
 def _asset_key(table: str) -> dg.AssetKey:

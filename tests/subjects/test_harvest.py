@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from neuron_assets.errors import ActivationsTooLarge, LayerOutOfRange, NonFiniteActivations, TooFewExcerpts
 from neuron_assets.method.records import SPLITS, Split
 from neuron_assets.subjects.harvest import HarvestPlan, Kept, LayerHarvest, harvest
-from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.neuron_statistics import QUANTILES
 from neuron_assets.subjects.subject import Receive
 
@@ -287,16 +286,3 @@ def test_a_pool_that_is_too_small_is_told_before_the_pass(kept: dict[Split, Kept
 def test_a_layer_that_does_not_exist_is_told_before_the_pass() -> None:
     with pytest.raises(LayerOutOfRange, match="Layer 2 does not exist: known has 2 layers"):
         world().harvested(layers=(0, 2))
-
-
-def test_a_language_model_is_harvested_layer_by_layer(hooked: HookedSubject) -> None:
-    token_ids = np.random.default_rng(1).integers(0, 320, (30, 16))
-    pools = np.repeat([0, 2], 15)
-    blocks: list[NDArray[np.float32]] = []
-    hooked.run(token_ids, [1], lambda _layer_index, block: blocks.append(block.numpy().copy()))
-
-    found = harvest(hooked, token_ids, pools, [1], PLAN, batch_size=4)[1].pools["train"].top
-
-    peaks = blocks[0][:15].max(1)  # excerpt, neuron
-    np.testing.assert_allclose(found.peaks, np.sort(peaks, 0)[::-1][:4].T, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(found.peaks, found.rows.max(2))

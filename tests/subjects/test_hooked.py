@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaModel
 from transformers.activations import NewGELUActivation
 
 from neuron_assets.errors import LayerOutOfRange, SubjectMismatch, UnknownFamily
+from neuron_assets.subjects.harvest import HarvestPlan, Kept, harvest
 from neuron_assets.subjects.hooked import HookedSubject, with_one_kernel_gelu
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.subject import Subject, check_sizes
@@ -153,3 +154,17 @@ def test_a_model_of_an_unknown_family_is_refused(pieces: Pieces) -> None:
 
     with pytest.raises(UnknownFamily, match="a llama model; families whose neurons can be found: gpt2"):
         HookedSubject("other", LlamaModel(config), pieces)
+
+
+def test_a_language_model_is_harvested_layer_by_layer(hooked: HookedSubject) -> None:
+    token_ids = np.random.default_rng(1).integers(0, 320, (30, 16))
+    pools = np.repeat([0, 2], 15)
+    plan = HarvestPlan({"train": Kept(4, 3), "valid": Kept(2, 4)}, seed=5, n_sampled_tokens=10_000, rows_as="float32")
+    blocks: list[NDArray[np.float32]] = []
+    hooked.run(token_ids, [1], lambda _layer_index, block: blocks.append(block.numpy().copy()))
+
+    found = harvest(hooked, token_ids, pools, [1], plan, batch_size=4)[1].pools["train"].top
+
+    peaks = blocks[0][:15].max(1)  # excerpt, neuron
+    np.testing.assert_allclose(found.peaks, np.sort(peaks, 0)[::-1][:4].T, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.peaks, found.rows.max(2))
