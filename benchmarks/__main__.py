@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import harvest, loading, memory, rules
+from benchmarks import asking, harvest, loading, memory, rules, sharing
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
@@ -17,6 +17,8 @@ BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
     "rules": rules.benchmark,
     "memory": memory.benchmark,
     "harvest": harvest.benchmark,
+    "sharing": sharing.benchmark,
+    "asking": asking.benchmark,
 }
 
 

@@ -1,6 +1,7 @@
 """The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
 
-Here: commands, their words and exit codes. Not here: what they do (`running.py`), how it looks (`terminal.py`).
+Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`), what
+they do (`running.py`), how it looks (`terminal.py`).
 """
 
 import os
@@ -9,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -18,8 +19,12 @@ from rich.text import Text
 from neuron_assets.errors import LayerNotInStudy, NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project, current_project
+from neuron_assets.request_commands import estimate, layers_option, ledger, requests
 from neuron_assets.sections import NAME
-from neuron_assets.study import Study, parse_layers
+from neuron_assets.study import Study
+
+if TYPE_CHECKING:
+    from neuron_assets.running import Wanted
 
 EXAMPLES = """
 \b
@@ -28,6 +33,7 @@ Examples:
   neuron-assets new mine                              write studies/mine/study.yaml, with comments
   neuron-assets materialize mine --layers 0-5         one forward pass, then each layer by itself
   neuron-assets materialize mine --layers 3 --neurons all
+  neuron-assets estimate mine                         requests, tokens, money and time, before anything is spent
   neuron-assets show bundled L3N307                   one neuron in colour
 """
 
@@ -55,11 +61,8 @@ def main() -> None:
     """Explains the neurons of a language model, as a Dagster pipeline."""
 
 
-def _layers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if value is None else parse_layers(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+for _command in (estimate, ledger, requests):
+    main.add_command(_command)
 
 
 def _neurons(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | Literal["all"] | None:
@@ -84,14 +87,19 @@ def report() -> None:
 
 @main.command()
 @click.argument("study")
-@click.option("--layers", callback=_layers, help="0-5, 3, or 0,2,7-9; all of the study's layers if not given.")
+@click.option("--layers", callback=layers_option, help="0-5, 3, or 0,2,7-9; all of the study's layers if not given.")
 @click.option("--neurons", callback=_neurons, help="A number a layer, or all; as the study says if not given.")
-def materialize(study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None) -> None:
+@click.option("--offline", is_flag=True, help="Ask no server: answers come from the request store alone.")
+def materialize(
+    study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None, *, offline: bool
+) -> None:
     """Materialize what is missing or outdated of STUDY: the forward pass in one run, then a run a layer."""
+    from neuron_assets.running import Wanted
+
     project = current_project()
     found = project.study(study)
     console = Console()
-    _materialize(console, project, found, layers, neurons)
+    _materialize(console, project, Wanted(found, layers or found.layer_indices, neurons), offline=offline)
     _print_scores(console, project, found)
 
 
@@ -170,11 +178,14 @@ def train_bundled_subject(folder: Path, minutes: float) -> None:
 
 
 def _report(neurons: Literal["all"] | None) -> None:
+    from neuron_assets.running import Wanted
+
     project, console = current_project(), Console()
     began = time.monotonic()
     study = project.study("bundled")
     twin = project.study(str(study.controls.untrained))
-    n_runs = sum(_materialize(console, project, each, None, neurons) for each in (study, twin))
+    wanted = [Wanted(each, each.layer_indices, neurons) for each in (study, twin)]
+    n_runs = sum(_materialize(console, project, each) for each in wanted)
     _print_scores(console, project, study)
     best = _print_best(console, project, study, 5)
     if n_runs == 0:
@@ -188,29 +199,24 @@ def _report(neurons: Literal["all"] | None) -> None:
         console.print(Text.assemble("  ", (command.ljust(36), "bold"), what))
 
 
-def _materialize(
-    console: Console,
-    project: Project,
-    study: Study,
-    layers: tuple[int, ...] | None,
-    neurons: int | Literal["all"] | None,
-) -> int:
-    from neuron_assets.running import Run, Wanted, materialize
+def _materialize(console: Console, project: Project, wanted: "Wanted", *, offline: bool = False) -> int:
+    from neuron_assets.assets.study_component import table_resources
+    from neuron_assets.running import Run, materialize
     from neuron_assets.terminal import pass_bar
 
-    for layer in layers or ():
-        study.check_layer(layer)
-        if layer not in study.layer_indices:
-            raise LayerNotInStudy(layer, study.name)
-    wanted = Wanted(study, layers or study.layer_indices, neurons)
-    console.print(Text(f"Study {study.name}", "bold"))
+    for layer in wanted.layers:
+        wanted.study.check_layer(layer)
+        if layer not in wanted.study.layer_indices:
+            raise LayerNotInStudy(layer, wanted.study.name)
+    console.print(Text(f"Study {wanted.study.name}", "bold"))
 
     def on_run(run: Run) -> None:
         console.print(Text(f"  {run.title}"))
 
     # The runs' output goes to Dagster's log, so what people read goes another way.
     with _instance(project) as instance, pass_bar(console) as progress:
-        n_runs = materialize(wanted, instance, project.tables, progress, on_run)
+        resources = table_resources(project.tables, project.requests, progress, offline=offline)
+        n_runs = materialize(wanted, instance, resources, on_run)
     if n_runs == 0:
         console.print("  everything asked for is there")
     return n_runs
@@ -244,12 +250,12 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     own = read_table(store.path(study.name, "layer_summary"), "layer_summary")
     twin = comparable_summary(store, study.name, study.controls.untrained)
     facts = corpus_facts(store, study.name)
-    title = f"{study.name} · explainer: {study.explainer.provider} · simulator: {study.simulator.provider}"
+    title = f"{study.name} · explainer: {study.explainer.label} · simulator: {study.simulator.label}"
     corpus = f"corpus {facts['corpus']} {facts['content']}" + (
         f", Python {facts['python']}" if "python" in facts else ""
     )
     console.print()
-    console.print(score_tables(own, f"{title}\n{corpus}", study.explainer.provider, twin))
+    console.print(score_tables(own, f"{title}\n{corpus}", study.explainer.label, twin))
 
 
 def _print_best(console: Console, project: Project, study: Study, n: int) -> NeuronId:
@@ -262,7 +268,7 @@ def _print_best(console: Console, project: Project, study: Study, n: int) -> Neu
     store = TableStore.at(project.tables)
     keys = {layer: layer_key(layer, study.subject.n_layers) for layer in study.layer_indices}
     console.print(Text(f"\nThe {n} best explained neurons (chosen by their score, so better than average):\n", "bold"))
-    best = best_neurons(store, study.name, list(keys.values()), study.explainer.provider, n)
+    best = best_neurons(store, study.name, list(keys.values()), study.explainer.label, n)
     for neuron in best:
         console.print(neuron_text(see_neuron(store, study.name, keys[neuron.layer_index], neuron), 1))
     return best[0] if best else NeuronId(0, 0)

@@ -24,7 +24,9 @@ def build_definitions(project: Project) -> dg.Definitions:
             _LOG.exception("The study %s is left out", name)
             studies.append(_in_place_of(name, error))
     # In one process: a layer's steps take less time than starting a process for each would.
-    shared = dg.Definitions(resources=table_resources(project.tables), executor=dg.in_process_executor)
+    shared = dg.Definitions(
+        resources=table_resources(project.tables, project.requests), executor=dg.in_process_executor
+    )
     return dg.Definitions.merge(*studies, shared)
 
 

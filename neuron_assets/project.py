@@ -4,6 +4,7 @@
       dagster_home/dagster.yaml      DAGSTER_HOME
       studies/NAME/study.yaml        what the user writes; more folders by NEURON_ASSETS_STUDIES
       data/NAME/TABLE/L03.parquet    what is made; elsewhere by NEURON_ASSETS_DATA (a folder, or s3://...)
+      data/requests.sqlite           what language models answered; elsewhere by NEURON_ASSETS_REQUESTS
 
 Here: finding. Not here: what a study says (`study.py`).
 """
@@ -26,6 +27,8 @@ class Project:
     """Absolute."""
     tables: str
     """A folder, or a URL that fsspec knows."""
+    requests: str
+    """Where answers of language models are kept: a SQLite file, or the URL of a PostgreSQL database."""
     study_folders: tuple[Path, ...]
     """Searched in this order, after the bundled studies; each holds one folder a study."""
 
@@ -41,6 +44,7 @@ class Project:
         return cls(
             dagster_home=home,
             tables=environ.get("NEURON_ASSETS_DATA") or str(home.parent / "data"),
+            requests=environ.get("NEURON_ASSETS_REQUESTS") or str(home.parent / "data" / "requests.sqlite"),
             study_folders=(home.parent / "studies", *more),
         )
 

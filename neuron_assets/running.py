@@ -12,11 +12,11 @@ from typing import Any, Literal
 import dagster as dg
 from dagster import AssetSelection, DagsterInstance
 
-from neuron_assets.assets.activations import Progress
+from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
-from neuron_assets.assets.specs import DOCUMENTS, asset_key
-from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, asset_key
+from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError
 from neuron_assets.lineage import INPUTS, lineages
@@ -61,20 +61,21 @@ class Run:
 
 
 def materialize(
-    wanted: Wanted, instance: DagsterInstance, root: str, progress: Progress, on_run: Callable[[Run], None]
+    wanted: Wanted, instance: DagsterInstance, resources: Mapping[str, Any], on_run: Callable[[Run], None]
 ) -> int:
     """Makes the runs that are needed, telling `on_run` of each before it starts; gives their number.
 
-    Raises the error of this package that a run failed with, or RunFailed. What other runs made stays.
+    `resources` are those of `table_resources`. Raises the error of this package that a run failed with, or RunFailed.
+    What other runs made stays.
     """
-    resources = table_resources(root, progress)
-    store = TableStore.at(root)
+    store: TableStore = resources["table_store"]
+    desk: RequestDesk = resources["desk"]
     assets = build_study(wanted.study).assets or ()
     n_runs = 0
-    for run in _runs(wanted, store, instance):
+    for run in _runs(wanted, store, desk, instance):
         on_run(run)
         n_runs += 1
-        _observe(wanted.study, instance)
+        _observe(wanted.study, desk, instance)
         _make(wanted.study, run, instance, assets, resources)
     return n_runs
 
@@ -101,10 +102,9 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
         raise culprit from error
 
 
-def _observe(study: Study, instance: DagsterInstance) -> None:
+def _observe(study: Study, desk: RequestDesk, instance: DagsterInstance) -> None:
     """Records who explains and who simulates, where that is not what was observed last."""
-    identities = {"explainer_model": study.explainer_identity, "simulator_model": study.simulator_identity}
-    for name, identity in identities.items():
+    for name, identity in (("explainer_model", desk.explainer(study)), ("simulator_model", desk.simulator(study))):
         key = asset_key(study, name)
         version = instance.get_latest_data_version_record(key)
         tags = version.asset_observation.tags if version and version.asset_observation else {}
@@ -123,10 +123,10 @@ def _our_error(error: BaseException | None) -> NeuronAssetsError | None:
     return None
 
 
-def _runs(wanted: Wanted, store: TableStore, instance: DagsterInstance) -> Iterator[Run]:
+def _runs(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> Iterator[Run]:
     """The runs that are needed; each is decided on after the one before it was made."""
     study = wanted.study
-    state = _State(wanted, store, instance)
+    state = _State(wanted, store, desk, instance)
     forward = [layer for layer in wanted.layers if not all(state.stands(table, layer) for table in FORWARD)]
     if not state.stands("excerpts", None) and not forward:
         forward = list(wanted.layers)
@@ -154,8 +154,8 @@ def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> 
 class _State:
     """What is there already, in the files and in the instance's history."""
 
-    def __init__(self, wanted: Wanted, store: TableStore, instance: DagsterInstance) -> None:
-        self._wanted, self._store, self._instance = wanted, store, instance
+    def __init__(self, wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> None:
+        self._wanted, self._store, self._desk, self._instance = wanted, store, desk, instance
         self._lineages = lineages(wanted.study)
 
     def stands(self, table: str, layer: int | None) -> bool:
@@ -168,12 +168,21 @@ class _State:
             return False
         if not self._is_recorded(table, key):
             return False
-        if table == "excerpts" and facts.notes.get(DOCUMENTS) != self._documents:
+        if any(facts.notes.get(note) != now() for note, now in self._must_be_as_noted(table).items()):
             return False
         if table != "explanations" or layer is None:
             return True
         explained = set(read_table(path, facts.table)["neuron_index"])
         return explained.issuperset(self._wanted.study.neuron_indices(layer, self._wanted.neurons))
+
+    def _must_be_as_noted(self, table: str) -> Mapping[str, Callable[[], str]]:
+        """What a file notes of the world outside the study, and how it is now."""
+        study = self._wanted.study
+        return {
+            "excerpts": {DOCUMENTS: lambda: self._documents},
+            "explanations": {ANSWERED_BY: lambda: self._desk.explainer(study)},
+            "simulations": {ANSWERED_BY: lambda: self._desk.simulator(study)},
+        }.get(table, {})
 
     @cached_property
     def _documents(self) -> str:

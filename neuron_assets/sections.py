@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from neuron_assets.method.records import SPLITS, Split
-from neuron_assets.method.rules.fitting import RuleParameters
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """A study's name is a folder, an asset group and a key prefix."""
@@ -99,30 +98,6 @@ class SampledNeurons(Section):
 
     per_layer: Count
     seed: Seed = 0
-
-
-class ExplainerSection(Section):
-    """Who writes the explanations."""
-
-    provider: Literal["rules", "written", "planted"] = "rules"
-    n_rules: Annotated[int, Field(ge=1, le=60)] = RuleParameters().n_rules
-    """For rules: the most an explanation may hold."""
-    longest: Annotated[int, Field(ge=60, le=4000)] = RuleParameters().longest
-    """For rules: about how many characters an explanation may have."""
-    file: str | None = None
-    """For written: a YAML file of explanations that are there already, relative to the study file."""
-
-    @model_validator(mode="after")
-    def _a_file_is_named(self) -> "ExplainerSection":
-        if (self.provider == "written") != (self.file is not None):
-            raise ValueError("`file` goes with `provider: written`, and only with it")
-        return self
-
-
-class SimulatorSection(Section):
-    """Who predicts activations from an explanation."""
-
-    provider: Literal["rules"] = "rules"
 
 
 class ScoringSection(Section):

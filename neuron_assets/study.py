@@ -5,30 +5,36 @@ Here: its frozen, validated form, and the only code that parses a study file. No
 """
 
 import difflib
-import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from neuron_assets.asking_sections import (
+    BY_PROVIDER,
+    AskingSection,
+    BudgetSection,
+    Explainer,
+    PriceSection,
+    RulesExplainer,
+    RulesSimulator,
+    Simulator,
+)
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
-from neuron_assets.method.rules.fitting import RULES_VERSION
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,
     ControlsSection,
     CorpusSection,
-    ExplainerSection,
     Indices,
     SampledNeurons,
     ScoringSection,
     Section,
-    SimulatorSection,
     SplitsSection,
     SubjectSection,
 )
@@ -56,8 +62,12 @@ class Study(Section):
     neurons: Literal["all"] | SampledNeurons | Indices = "all"
     splits: SplitsSection = SplitsSection()
     activations: ActivationsSection = ActivationsSection()
-    explainer: ExplainerSection = ExplainerSection()
-    simulator: SimulatorSection = SimulatorSection()
+    explainer: Explainer = RulesExplainer()
+    simulator: Simulator = RulesSimulator()
+    asking: AskingSection = AskingSection()
+    budget: BudgetSection = BudgetSection()
+    prices: Mapping[str, PriceSection] = {}
+    """By the beginning of a model's name; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
     controls: ControlsSection = ControlsSection()
 
@@ -130,15 +140,11 @@ class Study(Section):
     @property
     def explainer_identity(self) -> str:
         """What an explanation depends on beside its neuron: the provider, its version and its parameters."""
-        if self.explainer.provider == "rules":
-            return f"rules/{RULES_VERSION}?n_rules={self.explainer.n_rules}&longest={self.explainer.longest}"
-        if self.explainer.provider == "planted":
-            return f"planted/{RULES_VERSION}"
-        return f"written?file={self.explainer.file}&sha256={_digest(self.folder / str(self.explainer.file))}"
+        return self.explainer.identity(self.folder)
 
     @property
     def simulator_identity(self) -> str:
-        return f"{self.simulator.provider}/{RULES_VERSION}"
+        return self.simulator.identity(self.folder)
 
 
 def read_study(path: Path) -> Study:
@@ -167,21 +173,13 @@ def parse_layers(text: str) -> tuple[int, ...]:
     return tuple(sorted(layers))
 
 
-def _digest(path: Path) -> str:
-    """First digits of the sha256 of a file that the study names."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    except OSError:
-        return "missing"
-
-
 def _problem(error: dict[str, Any]) -> str:
     """One line for one of pydantic's findings: the key, what is wrong, and the key that was probably meant."""
-    place = ".".join(
-        str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))
-    )
+    location = [part for part in error["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))]
+    provider = str(location.pop(1)) if location[0:1] and location[0] in BY_PROVIDER and len(location) > 1 else None
+    place = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
-        known = _keys_beside(error["loc"])
+        known = _keys_beside(location, provider)
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"known keys here: {', '.join(known)}"
         return f"`{place}` is no key of a study; {hint}"
@@ -189,7 +187,9 @@ def _problem(error: dict[str, Any]) -> str:
     return f"`{place}`: {message}" if place else message
 
 
-def _keys_beside(location: Sequence[int | str]) -> list[str]:
+def _keys_beside(location: Sequence[int | str], provider: str | None) -> list[str]:
+    if provider is not None:
+        return list(BY_PROVIDER[str(location[0])][provider].model_fields)
     model: type[BaseModel] = Study
     for part in location[:-1]:
         field = model.model_fields.get(str(part))

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
+from neuron_assets.assets.study_component import table_resources
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.project import BUNDLED_STUDIES
 from neuron_assets.running import Wanted, materialize
@@ -27,7 +28,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 def scores_of(study: Study, root: str) -> pl.DataFrame:
     """Of the study's explanations, on top and random excerpts."""
     with dg.DagsterInstance.ephemeral() as instance:
-        materialize(Wanted(study, (0,)), instance, root, lambda _log: lambda _done, _all: None, lambda _run: None)
+        materialize(Wanted(study, (0,)), instance, table_resources(root, f"{root}/requests.sqlite"), lambda _run: None)
     table = pl.read_parquet(f"{root}/{study.name}/scores/L00.parquet")
     return table.filter((pl.col("scorer") == "simulation") & (pl.col("sample") == "top_and_random"))
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from neuron_assets.assets.opening import open_explainer
+from neuron_assets.assets.asked import Errand, RequestDesk
+from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.definitions import build_definitions
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy
 from neuron_assets.lineage import INPUTS, lineages
@@ -58,7 +59,7 @@ def test_the_twin_differs_from_the_bundled_study_in_its_subject_only() -> None:
         ({"controls": {"untrained": "../other"}}, "`controls.untrained`: String should match pattern"),
         ({"explainer": {"provider": "planted"}}, "`planted` explains the subject `planted` only"),
         ({"splits": {"train": {"top": 0, "random": 0}}}, "must keep at least one excerpt"),
-        ({"explainer": {"provider": "written"}}, "`file` goes with `provider: written`"),
+        ({"explainer": {"provider": "written"}}, "`explainer.file`: Field required"),
         ({"folder": "other"}, "a study is named after its folder"),
         ({"subject": None}, "`subject`: Field required"),
     ],
@@ -179,8 +180,11 @@ def test_written_explanations_of_what_does_not_exist_are_refused(
     path = write_study(tmp_path, explainer={"provider": "written", "file": "texts.yaml"})
     (path.parent / "texts.yaml").write_text(text, encoding="utf-8")
 
-    with pytest.raises(error, match=message):
-        open_explainer(read_study(path))
+    with (
+        pytest.raises(error, match=message),
+        open_explainer(read_study(path), RequestDesk(""), Errand("explanations", 0, None)),
+    ):
+        pass
 
 
 def test_a_study_that_cannot_be_read_is_shown_with_its_reason(tmp_path: Path) -> None:

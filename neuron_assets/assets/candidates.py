@@ -18,7 +18,7 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
     def candidates(context: dg.AssetExecutionContext, explanations: pl.DataFrame) -> Result:
         began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
-        frame = candidates_frame(explanations, study.explainer.provider, seed)
+        frame = candidates_frame(explanations, study.explainer.label, seed)
         facts = {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()} | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
         return hand_over(context, study, "candidates", frame)

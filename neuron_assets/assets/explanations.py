@@ -1,6 +1,6 @@
 """The step from a neuron's train exemplars to an explanation.
 
-Put here: the asset `explanations`. Keep out: how explanations are made (`method/`, `opening.py`).
+Put here: the asset `explanations`. Keep out: how explanations are made (`method/`, `explainers.py`).
 """
 
 import time
@@ -10,17 +10,18 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from neuron_assets.assets.opening import open_explainer
+from neuron_assets.assets.asked import RequestDesk, errand
+from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
-from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import ANSWERED_BY, Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
-from neuron_assets.method.samples import shown_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import explanations_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import activations_of, corpus, neuron_records
+from neuron_assets.tables.schemas import empty
 from neuron_assets.tables.store import TableStore
 
 
@@ -39,44 +40,53 @@ class Neurons(dg.Config):
 
 def explanations_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "explanations", also_after=["explainer_model"])
-    def explanations(
+    def explanations(  # noqa: PLR0913, PLR0917  # Dagster hands over inputs and resources as arguments
         context: dg.AssetExecutionContext,
         config: Neurons,
         table_store: dg.ResourceParam[TableStore],
+        desk: dg.ResourceParam[RequestDesk],
         excerpts: pl.DataFrame,
         activations: StoredTable,
     ) -> Result:
         began = time.monotonic()
-        layer = layer_index(context.partition_key)
+        wanted = study.neuron_indices(layer_index(context.partition_key), config.asked)
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
-        known = set() if there is None else set(there.filter(pl.col("failure").is_null())["neuron_index"])
-        asked = [neuron for neuron in study.neuron_indices(layer, config.asked) if neuron not in known]
-        explain = open_explainer(study)
-        whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))
-        records = [record.only(shown_rows(record.exemplars)) for record in whole]
-        answers = [explain(record) for record in records]
-        made = explanations_frame(study.explainer_identity, [record.neuron for record in records], answers)
-        kept = made.clear() if there is None else there.filter(pl.col("neuron_index").is_in(list(known)))
-        frame = pl.concat([kept, made]).sort("neuron_index", "sample")
-        facts = _facts(study, frame, made, records) | seconds_since(began)
-        context.add_asset_metadata(facts, asset_key(study, "explanations"), context.partition_key)
-        return hand_over(context, study, "explanations", frame)
+        with open_explainer(study, desk, errand(context, "explanations")) as explainer:
+            kept = _kept(there, explainer.identity)
+            asked = sorted(set(wanted) - set(kept["neuron_index"]))
+            whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))
+            records = [record.only(explainer.rows(record.exemplars)) for record in whole]
+            answers = list(explainer.explain(records))
+            made = explanations_frame(explainer.identity, [record.neuron for record in records], answers)
+            frame = pl.concat([kept, made]).sort("neuron_index", "sample")
+            facts = _facts(study, frame, made, records) | {"explainer": explainer.identity, **explainer.facts()}
+        context.add_asset_metadata(
+            facts | seconds_since(began), asset_key(study, "explanations"), context.partition_key
+        )
+        return hand_over(context, study, "explanations", frame, {ANSWERED_BY: explainer.identity})
 
     return explanations
+
+
+def _kept(there: pl.DataFrame | None, explainer: str) -> pl.DataFrame:
+    """The rows of those neurons that this explainer has explained already, without a failure."""
+    if there is None:
+        return empty("explanations")
+    mine = there.filter(pl.col("explainer") == explainer)
+    return mine.filter(pl.col("failure").is_null().all().over("neuron_index"))
 
 
 def _facts(
     study: Study, frame: pl.DataFrame, made: pl.DataFrame, records: list[NeuronRecord]
 ) -> dict[str, dg.MetadataValue | int | str]:
     facts: dict[str, dg.MetadataValue | int | str] = {
-        "explainer": study.explainer_identity,
         "explained_now": made.height,
         "kept": frame.height - made.height,
         "failures": frame["failure"].count(),
     }
     if records:
         facts["sample"] = neuron_picture(
-            records[0], made["explanation"][0] or made["failure"][0], study.explainer.provider
+            records[0], made["explanation"][0] or made["failure"][0], study.explainer.label
         )
     return facts

@@ -64,7 +64,7 @@ def _of_candidates(
             rows = simulated[(record.neuron.neuron_index, candidate["candidate"])]
             expected = simulated_matrix(rows, record)
             whose = (candidate["candidate"], candidate["author"], "simulation")
-            yield from _scored(study, record, whose, (candidate["explainer"], study.simulator_identity), expected)
+            yield from _scored(study, record, whose, (candidate["explainer"], rows["simulator"][0]), expected)
 
 
 def _of_lookups(study: Study, activations: StoredTable, texts: Corpus, candidates: pl.DataFrame) -> Iterator[Scored]:

@@ -1,16 +1,19 @@
 """The step from an explanation to expected activations on excerpts that nobody was shown.
 
-Put here: the asset `simulations`. Keep out: how a simulator works (`method/`, `opening.py`).
+Put here: the asset `simulations`. Keep out: how a simulator works (`method/`, `simulators.py`).
 """
 
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
 
-from neuron_assets.assets.opening import open_simulator
-from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
-from neuron_assets.method.records import Answer
+from neuron_assets.assets.asked import RequestDesk, errand
+from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
+from neuron_assets.assets.specs import ANSWERED_BY, Result, asset_key, hand_over, seconds_since, table_asset
+from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import simulations_frame
@@ -22,22 +25,55 @@ from neuron_assets.tables.schemas import empty
 def simulations_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "simulations", also_after=["simulator_model"])
     def simulations(
-        context: dg.AssetExecutionContext, excerpts: pl.DataFrame, activations: StoredTable, candidates: pl.DataFrame
+        context: dg.AssetExecutionContext,
+        desk: dg.ResourceParam[RequestDesk],
+        excerpts: pl.DataFrame,
+        activations: StoredTable,
+        candidates: pl.DataFrame,
     ) -> Result:
         began = time.monotonic()
-        simulate = open_simulator(study)
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
-        texts = candidates.partition_by("neuron_index", as_dict=True)
-        made = [empty("simulations")]
-        for whole in neuron_records(rows, corpus(excerpts)):
-            record = whole.only(simulated_rows(whole.exemplars, study.scoring.top))
-            for candidate in texts[(record.neuron.neuron_index,)].to_dicts():
-                text = candidate["explanation"]
-                answer = simulate(text, record.exemplars.tokens) if text else Answer(None, candidate["failure"])
-                made.append(simulations_frame(study.simulator_identity, record, candidate["candidate"], answer))
-        frame = pl.concat(made)
-        facts = {"simulator": study.simulator_identity, "failures": frame["failure"].count()} | seconds_since(began)
+        tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
+        with open_simulator(study, desk, errand(context, "simulations")) as simulator:
+            answers = simulator.simulate(one.unseen for one in tried if one.explanation)
+            made = [
+                simulations_frame(
+                    simulator.identity, one.record, one.candidate, next(answers) if one.explanation else one.failures
+                )
+                for one in tried
+            ]
+            facts = {"simulator": simulator.identity, **simulator.facts()}
+        frame = pl.concat([empty("simulations"), *made])
+        facts |= {"failures": frame["failure"].count(), **seconds_since(began)}
         context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
-        return hand_over(context, study, "simulations", frame)
+        return hand_over(context, study, "simulations", frame, {ANSWERED_BY: simulator.identity})
 
     return simulations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """One candidate, and the held-out excerpts that it is tried on."""
+
+    record: NeuronRecord
+    candidate: int
+    explanation: str | None
+    failure: str | None
+
+    @property
+    def unseen(self) -> Unseen:
+        exemplars = self.record.exemplars
+        about = f"{self.record.neuron} candidate {self.candidate}"
+        return Unseen(about, str(self.explanation), exemplars.tokens, exemplars.excerpt_indices.tolist())
+
+    @property
+    def failures(self) -> Simulated:
+        return [Answer(None, self.failure) for _ in self.record.exemplars.excerpt_indices]
+
+
+def _tried(candidates: pl.DataFrame, records: Iterable[NeuronRecord], n_top: int) -> Iterator[_Tried]:
+    of_neuron = candidates.partition_by("neuron_index", as_dict=True)
+    for whole in records:
+        record = whole.only(simulated_rows(whole.exemplars, n_top))
+        for row in of_neuron[(record.neuron.neuron_index,)].to_dicts():
+            yield _Tried(record, row["candidate"], row["explanation"], row["failure"])

@@ -28,6 +28,8 @@ TABLE, LINEAGE, NOTES = "neuron_assets/table", "neuron_assets/lineage", "neuron_
 IO_MANAGER_KEY = "neuron_tables"
 DOCUMENTS = "documents"
 """Note of `excerpts`: the digest of the documents that it was cut from."""
+ANSWERED_BY = "answered_by"
+"""Note of `explanations` and `simulations`: who made them, a model by who it was observed to be."""
 UNPARTITIONED = frozenset({"excerpts", "layer_summary"})
 BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
@@ -101,7 +103,7 @@ def labels(study: Study, table: str) -> str:
     """Whose numbers these are, in a few words: never to be left out beside a score."""
     if table in BEFORE_EXPLAINING:
         return f"subject: {study.subject.provider}"
-    models = f"explainer: {study.explainer.provider}; simulator: {study.simulator.provider}"
+    models = f"explainer: {study.explainer.label}; simulator: {study.simulator.label}"
     return f"subject: {study.subject.provider}; {models}"
 
 

@@ -11,6 +11,7 @@ from functools import cache
 import dagster as dg
 
 from neuron_assets.assets.activations import Progress, activations_asset, log_progress
+from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.candidates import candidates_asset
 from neuron_assets.assets.excerpts import excerpts_asset
 from neuron_assets.assets.explanations import explanations_asset
@@ -44,10 +45,15 @@ def build_study(study: Study) -> dg.Definitions:
 
 
 @cache  # Dagster takes two studies together only where their resources are the same object
-def table_resources(root: str, progress: Progress = log_progress) -> Mapping[str, object]:
-    """What the assets of every study need: the tables below `root`, and who hears how far a pass has come."""
-    tables = ParquetTables(root=root)
-    return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress}
+def table_resources(
+    root: str, requests: str, progress: Progress = log_progress, *, offline: bool = False
+) -> Mapping[str, object]:
+    """What the assets of every study need: the tables below `root`, and who hears how far a pass has come.
+
+    `requests` is where answers of language models are kept; offline, nothing else is asked.
+    """
+    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline)
+    return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "desk": desk}
 
 
 class StudyComponent(dg.Component, dg.Model, dg.Resolvable):
@@ -57,7 +63,7 @@ class StudyComponent(dg.Component, dg.Model, dg.Resolvable):
     """The study file, relative to defs.yaml."""
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        study = read_study(context.path / self.study)
+        study, project = read_study(context.path / self.study), current_project()
         return dg.Definitions.merge(
-            build_study(study), dg.Definitions(resources=table_resources(current_project().tables))
+            build_study(study), dg.Definitions(resources=table_resources(project.tables, project.requests))
         )

@@ -27,8 +27,11 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── KeyMissing
     │   ├── KeyRefused
     │   ├── UnknownModel
+    │   ├── ParametersRefused
+    │   ├── UnusableModel
     │   ├── QuotaSpent
     │   ├── BudgetSpent
+    │   ├── PriceUnknown
     │   ├── ServerUnreachable
     │   ├── UnsafeBaseUrl
     │   ├── UntrustedServer
@@ -59,6 +62,8 @@ from neuron_assets.errors.asking import (
     LanguageModelError,
     ModelChanged,
     NotAnsweredYet,
+    ParametersRefused,
+    PriceUnknown,
     QuotaSpent,
     RequestError,
     RequestRefused,
@@ -69,6 +74,7 @@ from neuron_assets.errors.asking import (
     UnreadableReply,
     UnsafeBaseUrl,
     UntrustedServer,
+    UnusableModel,
 )
 from neuron_assets.errors.root import NeuronAssetsError
 from neuron_assets.errors.studies import (
@@ -128,6 +134,8 @@ __all__ = [
     "NonFiniteActivations",
     "NotAnsweredYet",
     "NothingScored",
+    "ParametersRefused",
+    "PriceUnknown",
     "QuotaSpent",
     "RequestError",
     "RequestRefused",
@@ -152,4 +160,5 @@ __all__ = [
     "UnreadableTable",
     "UnsafeBaseUrl",
     "UntrustedServer",
+    "UnusableModel",
 ]

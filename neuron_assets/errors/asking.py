@@ -29,6 +29,22 @@ class UnknownModel(LanguageModelError):
         super().__init__(f"{server} has no model {model!r}: {reason}. Mend `model` in the study.")
 
 
+class UnusableModel(LanguageModelError):
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(
+            f"The model {model} cannot be used in this process: {reason}. Mend `model` in the study, or let a server "
+            "run it."
+        )
+
+
+class ParametersRefused(LanguageModelError):
+    def __init__(self, server: str, model: str, reason: str) -> None:
+        super().__init__(
+            f"{server} answers no request to {model!r} as this study makes them: {reason}. Mend the model's parameters "
+            "in the study."
+        )
+
+
 class QuotaSpent(LanguageModelError):
     def __init__(self, server: str, reason: str) -> None:
         super().__init__(
@@ -41,6 +57,15 @@ class BudgetSpent(LanguageModelError):
         super().__init__(
             f"The study {study} has spent {spent} of its budget of {budget}. What was answered is kept and costs "
             "nothing the next time; raise `budget` in the study to go on."
+        )
+
+
+class PriceUnknown(LanguageModelError):
+    def __init__(self, study: str, n_requests: int) -> None:
+        super().__init__(
+            f"The budget of the study {study} is in dollars, and nobody knows what {n_requests} of its requests cost: "
+            "their model has no price. Add it under `prices` in the study (0 where it is free), or bound `requests` or "
+            "`tokens` instead of `money`."
         )
 
 

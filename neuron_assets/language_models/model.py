@@ -44,8 +44,11 @@ class LanguageModel(Protocol):
         """Who answers now, observed, not configured. Raises LanguageModelError."""
         ...
 
-    async def reply(self, prompt: Prompt) -> Replied:
-        """One attempt. Raises TryAgain, RequestRefused or LanguageModelError."""
+    async def reply(self, prompt: Prompt, variant: int = 0) -> Replied:
+        """One attempt; `variant` tells the replies apart where the same prompt is asked several times.
+
+        Raises TryAgain, RequestRefused or LanguageModelError.
+        """
         ...
 
     async def close(self) -> None: ...

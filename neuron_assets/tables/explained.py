@@ -15,6 +15,7 @@ from neuron_assets.method.controls import SHUFFLED_CONTROL, lenders
 from neuron_assets.method.intervals import Interval
 from neuron_assets.method.records import Answer, NeuronId, NeuronRecord
 from neuron_assets.method.samples import Judgement, Sample
+from neuron_assets.method.simulating.simulated import SimulatedExcerpt
 from neuron_assets.tables.rows import frame, matrix, sums_as_lists
 from neuron_assets.tables.schemas import empty
 
@@ -89,9 +90,10 @@ class Scored:
 
 
 def simulations_frame(
-    simulator: str, record: NeuronRecord, candidate: int, answer: Answer[Float[np.ndarray, "excerpt token"]]
+    simulator: str, record: NeuronRecord, candidate: int, answers: Sequence[Answer[SimulatedExcerpt]]
 ) -> pl.DataFrame:
-    """One row an excerpt of the record; where there is no simulation, each row says why."""
+    """One row an excerpt of the record, of which there is one answer each; a row without a simulation says why."""
+    values = [answer.value for answer in answers]
     excerpt_indices = record.exemplars.excerpt_indices.astype(np.int32)
     return frame(
         "simulations",
@@ -101,10 +103,15 @@ def simulations_frame(
             "candidate": candidate,
             "excerpt_index": excerpt_indices,
             "simulator": simulator,
-            "simulated": [None] * len(excerpt_indices) if answer.value is None else answer.value.astype(np.float32),
-            "failure": answer.failure,
+            "simulated": [None if value is None else value.expected.tolist() for value in values],
+            "distribution": [None if value is None else _listed(value.distribution) for value in values],
+            "failure": [answer.failure for answer in answers],
         },
     )
+
+
+def _listed(distribution: Float[np.ndarray, "token value"] | None) -> list[list[float]] | None:
+    return None if distribution is None else distribution.tolist()
 
 
 def simulated_matrix(simulations: pl.DataFrame, record: NeuronRecord) -> Float[np.ndarray, "excerpt token"]:

@@ -113,6 +113,11 @@ class Simulations(_OfNeurons):
     simulated: pl.List = pa.Field(
         nullable=True, dtype_kwargs={"inner": pl.Float32()}, description=f"Expected activation a token, 0 to {LARGEST}."
     )
+    distribution: pl.List = pa.Field(
+        nullable=True,
+        dtype_kwargs={"inner": pl.List(pl.Float32())},
+        description=f"Probability of each whole number 0 to {LARGEST}, by token; null where only numbers were given.",
+    )
     failure: pl.String = pa.Field(nullable=True, description="Why there is no simulation.")
 
     @pa.dataframe_check(name="a simulation or a failure, never both")

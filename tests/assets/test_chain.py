@@ -24,12 +24,14 @@ from tests.scenario import make_project, write_study
 LAYERS = (1, 2, 3)
 
 
+def resources_of(project: Project) -> Any:
+    return table_resources(project.tables, project.requests)
+
+
 def make(project: Project, study: Study, instance: dg.DagsterInstance, neurons: Any = None) -> list[Run]:
     """Materializes layers 1 to 3; gives the runs that were made."""
     runs: list[Run] = []
-    materialize(
-        Wanted(study, LAYERS, neurons), instance, project.tables, lambda _log: lambda _done, _all: None, runs.append
-    )
+    materialize(Wanted(study, LAYERS, neurons), instance, resources_of(project), runs.append)
     return runs
 
 
@@ -220,7 +222,7 @@ def run_one(world: World, study: Study, table: str) -> None:
     selection = dg.AssetSelection.assets(asset_key(study, table))
     assets: Any = build_study(study).assets
     dg.materialize(
-        assets, selection=selection, instance=world[2], partition_key="L02", resources=table_resources(world[0].tables)
+        assets, selection=selection, instance=world[2], partition_key="L02", resources=resources_of(world[0])
     )
 
 

@@ -1,0 +1,189 @@
+"""How fast questions are asked, and what is held in memory meanwhile.
+
+The rate is that of the whole way: the client, a server in a process of its own on this machine, the request store. It
+is compared with the ideal: so many answers at once, one after the other, with nothing in between.
+
+    python -m benchmarks.asking rate 1280          as many questions as named
+    python -m benchmarks.asking megabytes 50000
+"""
+
+import asyncio
+import json
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from openai import AsyncOpenAI
+
+from benchmarks.row import Row
+from neuron_assets.language_models.asker import Asker, Limits
+from neuron_assets.language_models.asking import ask_all
+from neuron_assets.language_models.model import Replied
+from neuron_assets.language_models.openai_compatible import OpenAICompatible
+from neuron_assets.language_models.request_store import Kept, RequestStore
+from neuron_assets.language_models.scripted import Scripted
+from neuron_assets.language_models.server_settings import ServerSettings
+from neuron_assets.method.questions import ChatPrompt, Message, Prompt, Question, Reply
+
+_SECONDS = 0.2
+_AT_ONCE = 64
+_BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Of `ru_maxrss`."""
+_PREFIX = "A line of a few-shot example, as long as they are.\t3\n" * 60
+"""About 3,000 characters, as a prompt has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    share: float
+    """Of the ideal rate."""
+    a_second: float
+    """Questions, the first ones included, while the number at once still grows."""
+    cpu_ms: float
+    """Milliseconds of this process's processor time for one question."""
+    bare_cpu_ms: float
+    """The same for the client library alone: what no way of asking with it can be below."""
+
+
+def benchmark(n_timed: int = 6400, n_held: int = 25_000) -> list[Row]:
+    """The rows of asking."""
+    rate = measured_rate(n_timed)
+    once, twice = (_peak_megabytes_of_a_process(n) for n in (n_held, 2 * n_held))
+    conditions = f"{n_timed} questions, {_SECONDS * 1000:.0f} ms answers, {_AT_ONCE} at once"
+    cpu = f"{rate.cpu_ms:.1f} ms of the processor each, {rate.bare_cpu_ms:.1f} of them the library's"
+    measured = f"{rate.share:.3f} ({rate.a_second:.0f} a second, {cpu})"
+    return [
+        Row(f"rate / ideal rate, {conditions}", measured, ">= 0.90"),
+        Row(
+            f"peak memory, {2 * n_held} / {n_held} questions",
+            f"{twice / once:.3f} ({twice:.0f} / {once:.0f} MB)",
+            "<= 1.05",
+        ),
+    ]
+
+
+def measured_rate(n_questions: int) -> Rate:
+    """Asks so many questions of a server that takes its time."""
+    with _server() as url, tempfile.TemporaryDirectory() as folder:
+        store = RequestStore.open(str(Path(folder) / "requests.sqlite"))
+        model = OpenAICompatible(ServerSettings(url, "slow"))
+        asker = Asker(model, "slow", store, limits=Limits(most_at_once=_AT_ONCE))
+        began, began_cpu = time.perf_counter(), time.process_time()
+        n_answered = sum(answer.failure is None for answer in ask_all(_questions(n_questions), asker))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+        store.close()
+        bare_cpu_ms = asyncio.run(_bare_cpu_ms(url, min(n_questions, 640)))
+    assert n_answered == n_questions
+    return Rate(
+        n_questions * _SECONDS / _AT_ONCE / seconds, n_questions / seconds, 1000 * cpu / n_questions, bare_cpu_ms
+    )
+
+
+async def _bare_cpu_ms(url: str, n_questions: int) -> float:
+    """Milliseconds of processor time for one request, with nothing around the library."""
+    at_once, began = asyncio.Semaphore(_AT_ONCE), time.process_time()
+
+    async def ask(client: AsyncOpenAI, number: int) -> None:
+        async with at_once:
+            said = f"{_PREFIX}{number}"
+            await client.chat.completions.create(model="slow", messages=[{"role": "user", "content": said}])
+
+    async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        await asyncio.gather(*(ask(client, number) for number in range(n_questions)))
+    return 1000 * (time.process_time() - began) / n_questions
+
+
+def peak_megabytes(n_questions: int) -> float:
+    """Of this process, once it has asked so many questions of a model that answers at once."""
+    asker = Asker(Scripted(lambda _: "7"), "scripted", _Forgetful(), limits=Limits(most_at_once=_AT_ONCE))
+    n_answered = sum(answer.value == "7" for answer in ask_all(_questions(n_questions), asker))
+    assert n_answered == n_questions
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_A_UNIT / 1e6
+
+
+class _Forgetful:
+    """A request store that keeps nothing: what is measured is asking."""
+
+    def get(self, _key: str) -> Kept | None:
+        return None
+
+    def put(  # noqa: PLR0913  # the request store's own
+        self, key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
+    ) -> None:
+        pass
+
+    def observed(self, _model_name: str) -> str | None:
+        return None
+
+    def observe(self, _model_name: str, _identity: str) -> None:
+        pass
+
+
+def _questions(n: int) -> Iterator[Question[str]]:
+    for number in range(n):
+        prompt = ChatPrompt((Message("user", f"{_PREFIX}{number}"),), layout="benchmark/1", longest_reply=8)
+        yield Question(prompt, _text, str(number))
+
+
+def _text(reply: Reply) -> str:
+    return reply.text
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """The URL of a server in a process of its own."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.asking", "serve", str(port)])
+    try:
+        for _ in range(200):
+            with socket.socket() as trial:
+                if trial.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """An ASGI application: the same answer to everything, after a while."""
+    while (await receive()).get("more_body"):
+        pass
+    is_chat = scope["path"].endswith("/chat/completions")
+    await asyncio.sleep(_SECONDS if is_chat else 0)
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "7"}}
+    usage = {"prompt_tokens": 900, "completion_tokens": 1}
+    body = {"model": "slow-1", "choices": [choice], "usage": usage} if is_chat else {"data": []}
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+def _serve(port: int) -> None:
+    config = uvicorn.Config(_slow, host="127.0.0.1", port=port, log_level="critical", lifespan="off")
+    uvicorn.Server(config).run()
+
+
+def _peak_megabytes_of_a_process(n_questions: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.asking", "megabytes", str(n_questions)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+if __name__ == "__main__":
+    what, number = sys.argv[1], int(sys.argv[2])
+    if what == "serve":
+        _serve(number)
+    else:
+        print(measured_rate(number) if what == "rate" else peak_megabytes(number))

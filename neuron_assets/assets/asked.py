@@ -1,0 +1,251 @@
+"""How the assets ask language models: with the study's bounds, one request store, one ledger.
+
+Put here: what joins study, model, store and ledger. Keep out: questions (`explainers.py`, `simulators.py`), asking
+itself (`language_models/asking.py`).
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dagster as dg
+
+from neuron_assets.asking_sections import (
+    Explainer,
+    HostedExplainer,
+    HostedSimulator,
+    LocalExplainer,
+    LocalSimulator,
+    Simulator,
+)
+from neuron_assets.assets.partitions import layer_index
+from neuron_assets.errors import ModelChanged, NotAnsweredYet
+from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
+from neuron_assets.language_models.asking import ask_all
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import Budget, Entry, Ledger, check_budget
+from neuron_assets.language_models.local_identity import who_is
+from neuron_assets.language_models.model import LanguageModel, Usage
+from neuron_assets.language_models.prices import Price, price_of
+from neuron_assets.language_models.request_store import RequestStore
+from neuron_assets.language_models.server_settings import ServerSettings
+from neuron_assets.method.questions import Question
+from neuron_assets.method.records import Answer
+from neuron_assets.study import Study
+
+if TYPE_CHECKING:
+    from neuron_assets.language_models.local import LocalModel
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """For which asset and layer of which run something is asked."""
+
+    asset: str
+    layer_index: int | None
+    run_id: str | None
+    on_progress: Callable[[Progress], None] = lambda _progress: None
+
+
+def errand(context: dg.AssetExecutionContext, table: str) -> Errand:
+    return Errand(table, layer_index(context.partition_key), context.run_id, _told(context))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A language model that is ready to be asked."""
+
+    asker: Asker
+    errand: Errand
+    spent: "_Tally"
+
+    def named(self, identity: str) -> str:
+        """The study's `identity` of the model, with who it was observed to be."""
+        return observed_identity(identity, str(self.asker.identity))
+
+    def answers(self, questions: Iterable[Question[T]]) -> Iterator[Answer[T]]:
+        """In the order of the questions; raises LanguageModelError."""
+        return ask_all(questions, self.asker, self.errand.on_progress)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Requests, tokens, money and who answered, for the layer's metadata."""
+        return self.spent.facts()
+
+
+def observed_identity(identity: str, observed: str) -> str:
+    """`openai_compatible/NAME?...` said by who it was observed to be: `openai_compatible/NAME=OBSERVED?...`."""
+    name, _, parameters = identity.partition("?")
+    return f"{name}={observed}?{parameters}"
+
+
+@dataclass(frozen=True)
+class RequestDesk:
+    """Where requests are kept, and whether new ones may be made."""
+
+    store: str
+    """A file, or a URL such as postgresql+psycopg://host/base."""
+    offline: bool = False
+    _observed: dict[str, str] = field(default_factory=dict)
+    """Who was observed in this process, by name: asked for once a process, not once a layer."""
+
+    @contextmanager
+    def opened(
+        self, study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer, errand: Errand
+    ) -> Iterator[Asked]:
+        """Raises LanguageModelError where the model cannot be asked."""
+        model, name = _open_model(study, section)
+        prices = prices_of(study)
+        with ExitStack() as stack:
+            database = Database.open(self.store)
+            stack.callback(database.close)
+            store, ledger = RequestStore(database), Ledger(database, prices)
+            budget = Budget(**study.budget.model_dump())
+            tally = _Tally(prices)
+
+            def before_asking() -> None:
+                check_budget(ledger.spent(study.name), budget, study.name)
+
+            def record(asked: Requested) -> None:
+                tally.add(asked)
+                ledger.record(
+                    Entry(
+                        study=study.name,
+                        asset=errand.asset,
+                        layer_index=errand.layer_index,
+                        model=asked.identity,
+                        usage=asked.usage or Usage(),
+                        seconds=asked.seconds,
+                        outcome=asked.outcome,
+                        run_id=errand.run_id,
+                    )
+                )
+
+            limits = Limits(
+                most_at_once=1 if isinstance(section, LocalExplainer) else study.asking.most_at_once,
+                most_tries=study.asking.most_tries,
+                most_asks=section.asks,
+            )
+            bounds = (self._observed.get(name), self.offline, before_asking, record)
+            asker = self._observing(Asker(model, name, store, limits, *bounds))
+            try:
+                yield Asked(asker, errand, tally)
+            except ModelChanged:
+                self._observed.pop(name, None)
+                raise
+
+    def explainer(self, study: Study) -> str:
+        """Who explains now, by who is observed to answer; raises LanguageModelError."""
+        return self._who(study, study.explainer, study.explainer_identity)
+
+    def simulator(self, study: Study) -> str:
+        """Who simulates now, by who is observed to answer; raises LanguageModelError."""
+        return self._who(study, study.simulator, study.simulator_identity)
+
+    def _who(self, study: Study, section: Explainer | Simulator, identity: str) -> str:
+        match section:
+            case HostedExplainer() | HostedSimulator():
+                with self.opened(study, section, Errand("observation", None, None)) as asked:
+                    return asked.named(identity)
+            case LocalExplainer() | LocalSimulator():
+                return observed_identity(identity, who_is(section.model, section.revision))
+            case _:
+                return identity
+
+    def _observing(self, asker: Asker) -> Asker:
+        """The asker, knowing who it asks."""
+        if asker.identity is None:
+            list(ask_all((), asker))  # observes, and asks nothing
+            identity = asker.store.observed(asker.name)
+            if identity is None:
+                raise NotAnsweredYet([f"who answers as {asker.name}"], 1)
+            self._observed[asker.name] = identity
+        return replace(asker, identity=self._observed[asker.name])
+
+
+class _Tally:
+    """What one step has asked."""
+
+    def __init__(self, prices: Mapping[str, Price]) -> None:
+        self._prices = prices
+        self._lock = threading.Lock()  # it is told on the thread that asks
+        self._asked: list[Requested] = []
+
+    def add(self, asked: Requested) -> None:
+        with self._lock:
+            self._asked.append(asked)
+
+    def facts(self) -> Mapping[str, Any]:
+        with self._lock:
+            asked = list(self._asked)
+        usages = [one.usage for one in asked if one.usage is not None]
+        prices = [price_of(one.identity, self._prices) for one in asked if one.usage is not None]
+        facts: dict[str, Any] = {
+            "requests": len(asked),
+            "tokens_in": sum(usage.tokens_in for usage in usages),
+            "tokens_out": sum(usage.tokens_out for usage in usages),
+            "tokens_cached": sum(usage.tokens_cached for usage in usages),
+        }
+        if all(price is not None for price in prices):
+            facts["money"] = round(sum(p.money(u) for p, u in zip(prices, usages, strict=True) if p is not None), 6)
+        return facts
+
+
+def _open_model(study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer) -> tuple[LanguageModel, str]:
+    """The model, and what it is called in messages and in the store."""
+    if isinstance(section, LocalExplainer):
+        local = open_local(section, section.temperature, section.seed)
+        return local, f"local/{section.label}"
+    from neuron_assets.language_models.openai_compatible import OpenAICompatible
+    from neuron_assets.language_models.proven import ProvenEcho
+
+    settings = ServerSettings(
+        base_url=section.base_url,
+        model=section.model,
+        api_key_env=section.key_variable,
+        structured=section.structured,
+        temperature=section.temperature,
+        top_p=section.top_p,
+        seed=section.seed,
+        more=section.parameters,
+        timeout_s=study.asking.timeout,
+    )
+    server = OpenAICompatible(settings)
+    echoes = isinstance(section, HostedSimulator) and section.method == "logprobs"
+    return ProvenEcho(server) if echoes else server, f"{section.model}@{settings.address}"
+
+
+def open_local(section: LocalExplainer | LocalSimulator, temperature: float = 0.0, seed: int = 0) -> "LocalModel":
+    """A model in this process; raises UnusableModel."""
+    import torch
+
+    from neuron_assets.language_models.local import open_local_model
+
+    device = section.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return open_local_model(
+        section.model, device=device, dtype=section.dtype, revision=section.revision, temperature=temperature, seed=seed
+    )
+
+
+def prices_of(study: Study) -> Mapping[str, Price]:
+    return {name: Price(**price.model_dump()) for name, price in study.prices.items()}
+
+
+def _told(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
+    """Tells the run's log about each thousand answers."""
+    told = 0
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal told
+        if progress.n_answers // 1000 > told:
+            told = progress.n_answers // 1000
+            context.log.info(
+                "%d answers, %d failures, %d requests", progress.n_answers, progress.n_failures, progress.n_requests
+            )
+
+    return on_progress

@@ -1,0 +1,126 @@
+"""Who explains, by what the study names.
+
+Put here: from a study's `explainer` to something that answers records. Keep out: how each of them works (`method/`,
+`language_models/`), and the asset (`explanations.py`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from neuron_assets.asking_sections import (
+    HostedExplainer,
+    LocalExplainer,
+    PlantedExplainer,
+    RulesExplainer,
+    WrittenExplainer,
+)
+from neuron_assets.assets.asked import Errand, RequestDesk
+from neuron_assets.errors import UnreadableStudy
+from neuron_assets.few_shot import few_shot_neurons
+from neuron_assets.method.explaining.layouts import LAYOUTS, explanation_question, rows_to_show
+from neuron_assets.method.planted import PLANTED_UNITS
+from neuron_assets.method.questions import Question
+from neuron_assets.method.records import Answer, Exemplars, NeuronId, NeuronRecord
+from neuron_assets.method.rules.fitting import RuleParameters, explain_by_rules
+from neuron_assets.method.samples import shown_rows
+from neuron_assets.study import Study
+from neuron_assets.yaml_files import read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """Somebody who writes explanations."""
+
+    identity: str
+    """All that an explanation depends on beside its neuron; a model by who it was observed to be."""
+    rows: Callable[[Exemplars], Int[np.ndarray, " row"]]
+    """Which of a neuron's `train` exemplars it sees."""
+    explain: Callable[[Iterable[NeuronRecord]], Iterator[Sequence[Answer[str]]]]
+    """Of each record, in their order, one answer a sample."""
+    facts: Callable[[], Mapping[str, Any]] = dict
+    """What it took, for people: requests, tokens, money."""
+
+
+@contextmanager
+def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[Explainer]:
+    """Raises UnreadableStudy for written explanations that cannot be read, LanguageModelError for unusable models."""
+    section = study.explainer
+    match section:
+        case RulesExplainer():
+            parameters = RuleParameters(n_rules=section.n_rules, longest=section.longest)
+            yield _by_neuron(study, lambda record: [Answer(explain_by_rules(record.exemplars, parameters))])
+        case PlantedExplainer():
+            yield _by_neuron(study, _told(_planted_explanations(), "planted"))
+        case WrittenExplainer():
+            yield _by_neuron(study, _told(_written_explanations(study, section), section.file))
+        case HostedExplainer() | LocalExplainer():
+            with desk.opened(study, section, errand) as asked:
+                yield Explainer(
+                    identity=asked.named(study.explainer_identity),
+                    rows=lambda exemplars: rows_to_show(exemplars, section.shown_top, section.shown_random),
+                    explain=lambda records: _in_samples(
+                        asked.answers(_questions(records, section.layout, section.samples)), section.samples
+                    ),
+                    facts=asked.facts,
+                )
+
+
+def _questions(records: Iterable[NeuronRecord], layout: str, n_samples: int) -> Iterator[Question[str]]:
+    for record in records:
+        for sample in range(n_samples):
+            yield explanation_question(record, LAYOUTS[layout], few_shot_neurons(), sample=sample)
+
+
+def _in_samples(answers: Iterator[Answer[str]], n_samples: int) -> Iterator[Sequence[Answer[str]]]:
+    for first in answers:
+        yield [first, *(next(answers) for _ in range(n_samples - 1))]
+
+
+def _by_neuron(study: Study, explain: Callable[[NeuronRecord], Sequence[Answer[str]]]) -> Explainer:
+    return Explainer(study.explainer_identity, shown_rows, lambda records: map(explain, records))
+
+
+def _told(texts: Mapping[str, Sequence[str]], source: str) -> Callable[[NeuronRecord], Sequence[Answer[str]]]:
+    return lambda record: (
+        [Answer(text) for text in texts.get(str(record.neuron), ())]
+        or [Answer(None, f"{source} has no explanation of {record.neuron}")]
+    )
+
+
+def _planted_explanations() -> Mapping[str, Sequence[str]]:
+    """Of each planted unit the true explanation, if it has one, then the false ones."""
+    return {
+        str(NeuronId(0, index)): [*([unit.true_explanation] if unit.true_explanation else []), *unit.false_explanations]
+        for index, unit in enumerate(PLANTED_UNITS)
+    }
+
+
+def _written_explanations(study: Study, section: WrittenExplainer) -> Mapping[str, Sequence[str]]:
+    """Texts by neuron (`L0N3`), from a file of a neuron's explanation, or a list of them, a line."""
+    path = study.folder / section.file
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise UnreadableStudy(path, "it must hold a neuron and its explanations a line, like `L0N3: [...]`")
+    listed: dict[str, Sequence[str]] = {}
+    for name, value in content.items():
+        neuron, texts = _neuron(study, path, name), [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise UnreadableStudy(path, f"{neuron} must have a text, or a list of texts")
+        listed[str(neuron)] = texts
+    return listed
+
+
+def _neuron(study: Study, path: Path, name: object) -> NeuronId:
+    """Raises UnreadableStudy where `name` is no neuron, and what `check_neuron` raises."""
+    try:
+        neuron = NeuronId.parse(str(name))
+    except ValueError as error:
+        raise UnreadableStudy(path, str(error)) from error
+    study.check_neuron(neuron)
+    return neuron

@@ -1,0 +1,98 @@
+"""An answered request as JSON, and back.
+
+Here: the one form in which a request and its reply are hashed, kept and exported. Not here: where they are kept
+(`request_store.py`).
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from neuron_assets.language_models.model import Replied, Usage
+from neuron_assets.method.questions import ChatPrompt, Prompt, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that need not be asked for again."""
+
+    replied: Replied
+    asked_at: datetime
+    """UTC."""
+    seconds: float
+    """How long the answer took."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRequest:
+    """All that is kept of one request; one line of an exported file."""
+
+    key: str
+    """The SHA-256, in hexadecimal digits, of all that could change the answer."""
+    identity: str
+    asked_at: datetime
+    """UTC."""
+    seconds: float
+    about: str
+    parameters: Mapping[str, Any]
+    prompt: Mapping[str, Any]
+    reply: Reply
+    usage: Usage
+
+    @property
+    def kept(self) -> Kept:
+        return Kept(Replied(self.reply, self.usage, self.identity), self.asked_at, self.seconds)
+
+
+IN_COLUMNS = ("key", "identity", "asked_at", "seconds")
+"""The fields that a store looks at itself; the others are packed."""
+
+_ANSWERED_REQUEST = TypeAdapter(AnsweredRequest)
+
+
+def prompt_as_json(prompt: Prompt) -> dict[str, Any]:
+    """Every field of the prompt, and what kind it is of."""
+    return {"kind": "chat" if isinstance(prompt, ChatPrompt) else "echo", **_named_fields(prompt)}
+
+
+def as_json(value: object, *, sort_keys: bool = False) -> str:
+    """One line of JSON of mappings, sequences, plain values and our dataclasses; TypeError on anything else."""
+    return json.dumps(value, default=_plain, sort_keys=sort_keys, separators=(",", ":"))
+
+
+def packed(answered: AnsweredRequest) -> bytes:
+    """What stands in no column of its own, compressed."""
+    rest = {name: value for name, value in _named_fields(answered).items() if name not in IN_COLUMNS}
+    return zlib.compress(as_json(rest).encode())
+
+
+def unpacked(columns: Mapping[str, Any], body: bytes) -> AnsweredRequest:
+    """The request again; raises ValueError where the body is damaged."""
+    try:
+        return read_answered_request({**columns, **json.loads(zlib.decompress(body))})
+    except (zlib.error, TypeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def read_answered_request(content: object) -> AnsweredRequest:
+    """From JSON's own values, all types checked; raises ValueError."""
+    return _ANSWERED_REQUEST.validate_python(content)
+
+
+def _named_fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _named_fields(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no place in JSON")

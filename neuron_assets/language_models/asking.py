@@ -1,0 +1,290 @@
+"""The one driver that asks: it waits, bounds, tries again, keeps and counts.
+
+    ask_all   questions in, answers out, in their order; synchronous outside, an event loop in a thread inside
+    _Asking   one question from the request store or the server to its answer
+
+Here: the course of a run of questions. Not here: how many at once (`limiter.py`), what is asked and read (`method/`),
+who is asked (`asker.py`, `model.py`), where replies are kept and what they cost (`request_store.py`, `ledger.py`).
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from neuron_assets.errors import (
+    ModelChanged,
+    NotAnsweredYet,
+    RequestError,
+    RequestRefused,
+    ServerUnreachable,
+    TryAgain,
+    UnreadableReply,
+)
+from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing
+from neuron_assets.language_models.ledger import Outcome
+from neuron_assets.language_models.limiter import LONGEST_PAUSE_S, Limiter
+from neuron_assets.language_models.model import Replied
+from neuron_assets.language_models.request_store import request_key
+from neuron_assets.method.questions import Question
+from neuron_assets.method.records import Answer
+
+T = TypeVar("T")
+
+_BACKOFF = wait_exponential_jitter(multiplier=0.5, max=60, jitter=1)
+_N_NAMED = 5
+"""Of the questions that are missing offline."""
+
+
+def ask_all(
+    questions: Iterable[Question[T]], asker: Asker, on_progress: Callable[[Progress], None] = nothing
+) -> Iterator[Answer[T]]:
+    """The answers, in the order of the questions; a request that came to nothing is an answer with its failure.
+
+    Questions are taken as answers are, so memory does not grow with their number. What is in the store is not asked;
+    what the server answers is kept before it is read. Questions alike, down to the sample, are asked once.
+
+    Raises the LanguageModelError that ends the run (what was answered until then is kept); offline, NotAnsweredYet
+    after the last question. Works within a running event loop too; stops cleanly when it is interrupted or closed.
+    """
+    asking = _Asking(asker, on_progress)
+    window = max(asker.limits.window, 2 * asker.limits.most_at_once)
+    ahead: deque[Future[Answer[T]]] = deque()
+    with _loop_in_a_thread() as submit:
+        try:
+            submit(asking.begin()).result()
+            for question in questions:
+                asking.raise_if_failed()
+                ahead.append(submit(asking.answer(question)))
+                if len(ahead) >= window:
+                    yield asking.result(ahead.popleft())
+            while ahead:
+                yield asking.result(ahead.popleft())
+        finally:
+            submit(asking.end()).result()
+    if asking.n_missing:
+        raise NotAnsweredYet(asking.missing, asking.n_missing)
+
+
+class _NotKept(RequestError):
+    """A question that would have to be asked, offline."""
+
+
+class _Asking:
+    """One run of questions, within its event loop."""
+
+    def __init__(self, asker: Asker, on_progress: Callable[[Progress], None]) -> None:
+        self.missing: list[str] = []
+        """What the first of those questions are about that are not in the store, offline."""
+        self.n_missing = 0
+        self._asker = asker
+        self._on_progress = on_progress
+        self._progress = Progress()
+        self._n_requests = 0
+        self._limits = asker.limits
+        self._limiter = Limiter(asker.limits.most_at_once, server=asker.name, sleep=asker.sleep)
+        self._parameters = dict(asker.model.parameters)
+        self._identity = asker.identity
+        self._error: BaseException | None = None
+        self._is_ending = False
+        self._n_lost = 0
+        self._answering: set[asyncio.Task[Any]] = set()
+        self._asked: dict[str, asyncio.Task[Replied]] = {}
+        self._in_flight: set[asyncio.Task[Any] | None] = set()
+
+    async def begin(self) -> None:
+        """Looks who answers."""
+        if self._identity is not None:
+            return
+        if self._asker.offline:
+            self._identity = self._asker.store.observed(self._asker.name)
+            return
+        try:
+            self._identity = await self._tried(self._asker.model.identity)
+        except TryAgain as error:
+            raise ServerUnreachable(self._asker.name, str(error)) from error
+        self._asker.store.observe(self._asker.name, self._identity)
+
+    async def answer(self, question: Question[T]) -> Answer[T]:
+        """The answer to one question; an error that ends the run ends all others, too."""
+        if self._is_ending:
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        task.add_done_callback(self._answered)
+        why = ""
+        for attempt in range(self._limits.most_asks):
+            try:
+                return Answer(question.read((await self._replied(question, attempt)).reply))
+            except UnreadableReply as error:
+                why = f"{attempt + 1} replies could not be read, the last one: {error}"
+            except _NotKept as error:
+                self.n_missing += 1
+                self.missing += [question.about] if len(self.missing) < _N_NAMED else []
+                return Answer(None, str(error))
+            except RequestError as error:
+                return Answer(None, str(error))
+        return Answer(None, why)
+
+    def result(self, answer: Future[Answer[T]]) -> Answer[T]:
+        """Waits for it and tells of it; raises the first error that ended the run, whichever question it came from."""
+        try:
+            found = answer.result()
+        except CancelledError:
+            self.raise_if_failed()
+            raise
+        n_answers, n_failures = self._progress.n_answers + 1, self._progress.n_failures + (found.failure is not None)
+        self._progress = Progress(n_answers, n_failures, self._n_requests)
+        self._on_progress(self._progress)
+        return found
+
+    def raise_if_failed(self) -> None:
+        """Raises the error that ends the run, if there is one."""
+        if self._error is not None:
+            raise self._error from self._error.__cause__
+
+    async def end(self) -> None:
+        """Nothing new is sent; what is in flight may still arrive and be kept."""
+        self._is_ending = True
+        for task in [*self._answering, *(task for task in self._asked.values() if task not in self._in_flight)]:
+            task.cancel()
+        await self._limiter.close()
+        left = list(self._asked.values())
+        if left:
+            await asyncio.wait(left, timeout=self._limits.grace_s)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, *self._answering, return_exceptions=True)
+        await self._asker.model.close()
+
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        self._answering.discard(task)
+        if task.cancelled() or task.exception() is None or self._error is not None:
+            return
+        self._error, self._is_ending = task.exception(), True
+        for other in self._answering:
+            other.cancel()
+
+    async def _replied(self, question: Question[Any], attempt: int) -> Replied:
+        """From the store, from the same question that is being asked already, or asked."""
+        key = None if self._identity is None else self._key(question, attempt, self._identity)
+        kept = None if key is None else self._asker.store.get(key)
+        if kept is not None:
+            return kept.replied
+        if key is None or self._asker.offline:
+            raise _NotKept("not in the request store, and nothing is asked offline")
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(self._ask(question, attempt))
+            self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
+        return await asyncio.shield(self._asked[key])
+
+    async def _ask(self, question: Question[Any], attempt: int) -> Replied:
+        try:
+            return await self._tried(partial(self._send, question, attempt))
+        except TryAgain as error:
+            self._n_lost += 1
+            if self._n_lost >= self._limits.most_lost:
+                reason = f"{self._n_lost} questions in a row came to nothing, the last one: {error}"
+                raise ServerUnreachable(self._asker.name, reason) from error
+            raise
+
+    async def _tried(self, request: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What the request gives, tried again while the server does not answer.
+
+        It keeps its place among the requests at once while it waits to be tried again, so a server that is down is not
+        tried with everything that there is to ask.
+        """
+        tries = AsyncRetrying(
+            retry=retry_if_exception(_is_worth_another_try),
+            stop=stop_after_attempt(self._limits.most_tries),
+            wait=_seconds_before_next,
+            sleep=self._asker.sleep,
+            reraise=True,
+        )
+        return await self._limiter.run(lambda: tries(request))
+
+    async def _send(self, question: Question[Any], attempt: int) -> Replied:
+        """One request; its reply is kept before anything else can happen."""
+        if self._is_ending:
+            raise asyncio.CancelledError
+        self._asker.before_asking()
+        self._n_requests += 1
+        task, began = asyncio.current_task(), time.perf_counter()
+        self._in_flight.add(task)
+        try:
+            replied = await self._asker.model.reply(question.prompt, question.sample * self._limits.most_asks + attempt)
+        except RequestError as error:
+            outcome: Outcome = "refused" if isinstance(error, RequestRefused) else "retried"
+            self._record(question, None, outcome, began)
+            self._n_lost = self._n_lost if isinstance(error, TryAgain) else 0
+            if self._is_ending:
+                raise asyncio.CancelledError from error
+            raise
+        finally:
+            self._in_flight.discard(task)
+        self._n_lost = 0
+        self._asker.store.put(
+            self._key(question, attempt, replied.identity),
+            question.prompt,
+            replied,
+            seconds=time.perf_counter() - began,
+            parameters=self._parameters,
+            about=question.about,
+        )
+        self._record(question, replied, _outcome(question, replied), began)
+        if replied.identity != self._identity:
+            raise ModelChanged(self._asker.name, str(self._identity), replied.identity)
+        return replied
+
+    def _record(self, question: Question[Any], replied: Replied | None, outcome: Outcome, began: float) -> None:
+        identity = str(self._identity) if replied is None else replied.identity
+        usage = None if replied is None else replied.usage
+        self._asker.record(Requested(question.about, identity, usage, time.perf_counter() - began, outcome))
+
+    def _key(self, question: Question[Any], attempt: int, identity: str) -> str:
+        return request_key(
+            question.prompt, identity=identity, parameters=self._parameters, sample=question.sample, attempt=attempt
+        )
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    """A crowded server is not: for that the limiter waits."""
+    return isinstance(error, TryAgain) and not error.crowded
+
+
+def _seconds_before_next(state: RetryCallState) -> float:
+    """Backs off, with jitter; the server's own wish goes first, within bounds."""
+    error = None if state.outcome is None else state.outcome.exception()
+    wish = error.after if isinstance(error, TryAgain) and error.after is not None else 0.0
+    return min(max(_BACKOFF(state), wish), LONGEST_PAUSE_S)
+
+
+def _outcome(question: Question[Any], replied: Replied) -> Outcome:
+    try:
+        question.read(replied.reply)
+    except UnreadableReply:
+        return "unreadable"
+    return "answered"
+
+
+@contextmanager
+def _loop_in_a_thread() -> Iterator[Callable[[Coroutine[Any, Any, T]], Future[T]]]:
+    """An event loop of its own, whatever runs in this thread; gives the way to hand it work."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="asking", daemon=True)
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

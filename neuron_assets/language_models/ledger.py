@@ -1,0 +1,238 @@
+"""What was asked over the network and what it took: tokens, money, seconds.
+
+Here: writing it down, adding it up, holding it against a budget. Not here: prices (`prices.py`), answers (an answer
+that is found in the request store took nothing, and stands in no ledger).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+from sqlalchemy import BigInteger, Column, DateTime, Float, Insert, Integer, MetaData, Row, String, Table, func, select
+
+from neuron_assets.errors import BudgetSpent, PriceUnknown
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.model import Usage
+from neuron_assets.language_models.prices import Price, price_of
+
+Outcome = Literal["answered", "unreadable", "refused", "retried"]
+"""What came of a request: a reply that could be read, one that could not, none for good, none for now."""
+
+_ANSWERED: tuple[Outcome, ...] = ("answered", "unreadable")
+"""What a server charges for."""
+
+_TABLES = MetaData()
+
+_USAGE = Table(
+    "usage",
+    _TABLES,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("asked_at", DateTime, nullable=False),  # UTC, when the outcome was known
+    Column("study", String, nullable=False, index=True),
+    Column("asset", String, nullable=False),
+    Column("layer_index", Integer),
+    Column("model", String, nullable=False),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("tokens_cached", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("money", Float),  # US dollars; null where the price is unknown
+    Column("outcome", String, nullable=False),
+    Column("run_id", String),
+)
+
+# The sums of `usage`, kept with it in one transaction: a budget is looked at before each request.
+_TOTALS = Table(
+    "usage_totals",
+    _TABLES,
+    Column("study", String, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("tokens_cached", BigInteger, nullable=False),
+    Column("money", Float),  # null where no request has a price
+    Column("n_without_price", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request that went over the network."""
+
+    study: str
+    asset: str
+    layer_index: int | None
+    model: str
+    """The identity of who answered, or was to answer."""
+    seconds: float
+    outcome: Outcome
+    usage: Usage = field(default_factory=Usage)
+    """Nothing, where there was no answer."""
+    batch: bool = False
+    """Whether it was part of a provider's batch, at half the price."""
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What all requests of a study took, in all its runs."""
+
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int
+    """Those of `tokens_in` that the server had seen before."""
+    money: float | None
+    """US dollars of those whose price is known; None where there are requests, and none with a price."""
+    n_without_price: int
+    """Answered requests whose model has no known price: they are not in `money`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What the requests of one asset, layer and model took; one row of a table."""
+
+    asset: str
+    layer_index: int | None
+    model: str
+    requests: int
+    answered: int
+    unreadable: int
+    refused: int
+    retried: int
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int
+    cached_share: float | None
+    """Of `tokens_in`, 0 to 1; None where there are none."""
+    money: float | None
+    """US dollars of those whose price is known; None where there is none."""
+    n_without_price: int
+    median_seconds: float | None
+    """Until the answer; None where nothing was answered."""
+    p95_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a study may take in all its runs; None sets no bound."""
+
+    money: float | None = None
+    """US dollars."""
+    requests: int | None = None
+    tokens: int | None = None
+    """In and out together."""
+
+
+class Ledger:
+    """The usage table of a database, with the prices that hold. Its operations raise StoreUnusable."""
+
+    def __init__(self, database: Database, prices: Mapping[str, Price] | None = None) -> None:
+        """`prices` overrule the list that comes with this package."""
+        self._database = database
+        self._prices = prices
+        database.create(_TABLES)
+        self._add_to_totals = _adding_to_totals(database)
+
+    def record(self, entry: Entry) -> None:
+        """Writes down one request as it ends."""
+        price = price_of(entry.model, self._prices)
+        money = None if price is None else price.money(entry.usage, batch=entry.batch)
+        both = {
+            "study": entry.study,
+            "tokens_in": entry.usage.tokens_in,
+            "tokens_out": entry.usage.tokens_out,
+            "tokens_cached": entry.usage.tokens_cached,
+            "money": money,
+        }
+        row = {name: getattr(entry, name) for name in ("asset", "layer_index", "model", "seconds", "outcome", "run_id")}
+        asked_at = datetime.now(UTC).replace(tzinfo=None)
+        n_without_price = int(_lacks_price(entry.outcome, money))
+        with self._database.transaction() as connection:
+            connection.execute(_USAGE.insert(), {"asked_at": asked_at, **both, **row})
+            connection.execute(self._add_to_totals, {"requests": 1, "n_without_price": n_without_price, **both})
+
+    def spent(self, study: str) -> Spent:
+        """What all requests of the study took so far; as quick after many requests as after few."""
+        with self._database.transaction() as connection:
+            row = connection.execute(select(_TOTALS).where(_TOTALS.c.study == study)).mappings().one_or_none()
+        if row is None:
+            return Spent(0, 0, 0, 0, money=0.0, n_without_price=0)
+        return Spent(**{total.name: row[total.name] for total in fields(Spent)})
+
+    def summary(self, study: str) -> list[Spending]:
+        """The study's requests by asset, layer and model, in this order; what belongs to no layer comes last."""
+        places = (_USAGE.c.asset, _USAGE.c.layer_index, _USAGE.c.model)
+        values = (
+            _USAGE.c[name] for name in ("outcome", "tokens_in", "tokens_out", "tokens_cached", "money", "seconds")
+        )
+        asked = select(*places, *values).where(_USAGE.c.study == study)
+        with self._database.transaction() as connection:
+            few_at_once = connection.execution_options(yield_per=1000)
+            rows = few_at_once.execute(asked.order_by(*(place.nulls_last() for place in places)))
+            groups = groupby(rows, lambda row: (row.asset, row.layer_index, row.model))
+            return [_spending(*place, list(group)) for place, group in groups]
+
+
+def check_budget(spent: Spent, budget: Budget, study: str) -> None:
+    """Raises BudgetSpent where nothing is left, PriceUnknown where nobody can say what is left."""
+    if budget.money is not None:
+        if spent.n_without_price:
+            raise PriceUnknown(study, spent.n_without_price)
+        if (spent.money or 0.0) >= budget.money:
+            raise BudgetSpent(study, _dollars(spent.money or 0.0), _dollars(budget.money))
+    if budget.requests is not None and spent.requests >= budget.requests:
+        raise BudgetSpent(study, f"{spent.requests:,} requests", f"{budget.requests:,} requests")
+    n_tokens = spent.tokens_in + spent.tokens_out
+    if budget.tokens is not None and n_tokens >= budget.tokens:
+        raise BudgetSpent(study, f"{n_tokens:,} tokens", f"{budget.tokens:,} tokens")
+
+
+def _adding_to_totals(database: Database) -> Insert:
+    row = database.insert(_TOTALS)
+    old, new = _TOTALS.c, row.excluded
+    sums = {column.name: column + new[column.name] for column in old if column.name != "study"}
+    # Where one of the two is null, the sum is the other.
+    sums["money"] = func.coalesce(sums["money"], old.money, new.money)
+    return row.on_conflict_do_update(index_elements=[old.study], set_=sums)
+
+
+def _spending(asset: str, layer_index: int | None, model: str, rows: Sequence[Row[Any]]) -> Spending:
+    """The sums of some rows, at least one."""
+    outcomes = Counter(row.outcome for row in rows)
+    tokens_in, tokens_cached = sum(row.tokens_in for row in rows), sum(row.tokens_cached for row in rows)
+    moneys = [row.money for row in rows if row.money is not None]
+    seconds = [row.seconds for row in rows if row.outcome in _ANSWERED]
+    median, p95 = np.percentile(seconds, [50, 95]).tolist() if seconds else (None, None)
+    return Spending(
+        asset=asset,
+        layer_index=layer_index,
+        model=model,
+        requests=len(rows),
+        answered=outcomes["answered"],
+        unreadable=outcomes["unreadable"],
+        refused=outcomes["refused"],
+        retried=outcomes["retried"],
+        tokens_in=tokens_in,
+        tokens_out=sum(row.tokens_out for row in rows),
+        tokens_cached=tokens_cached,
+        cached_share=tokens_cached / tokens_in if tokens_in else None,
+        money=math.fsum(moneys) if moneys else None,
+        n_without_price=sum(_lacks_price(row.outcome, row.money) for row in rows),
+        median_seconds=median,
+        p95_seconds=p95,
+    )
+
+
+def _lacks_price(outcome: Outcome, money: float | None) -> bool:
+    """Whether something was charged, and nobody knows how much."""
+    return outcome in _ANSWERED and money is None
+
+
+def _dollars(money: float) -> str:
+    return f"${money:,.2f}" if money == 0 or money >= 1 else f"${money:.4f}"

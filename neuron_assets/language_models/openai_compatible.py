@@ -1,0 +1,223 @@
+"""A language model behind a server that speaks OpenAI's protocol: hosted, or one's own.
+
+Here: the client. Not here: what is sent (`bodies.py`), what comes back (`replies.py`, `refusals.py`), and trying again
+(`asking.py`): the library's own retries are turned off.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import httpx2  # what openai 3 is built on
+import openai
+
+from neuron_assets.errors import (
+    KeyMissing,
+    KeyRefused,
+    ParametersRefused,
+    RequestRefused,
+    ServerUnreachable,
+    TryAgain,
+)
+from neuron_assets.language_models.bodies import Body, body_of, path_of
+from neuron_assets.language_models.echo_proof import prove_echo
+from neuron_assets.language_models.habits import Habits, learned
+from neuron_assets.language_models.model import Replied
+from neuron_assets.language_models.refusals import (
+    Refusal,
+    error_of_refusal,
+    error_without_answer,
+    masked,
+    read_refusal,
+    refusal_in,
+)
+from neuron_assets.language_models.replies import read_reply, read_usage
+from neuron_assets.language_models.server_settings import ServerSettings, check_base_url
+from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message, Prompt
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+
+OPENAI = "https://api.openai.com/v1"
+
+_SECONDS_TO_CONNECT = 10.0
+_STABLE_FACTS = ("root", "meta")
+"""Of a server's entry for a model: what is loaded. `created` and fingerprints change with every start."""
+
+_PROBES = (1, 2048)
+"""Tokens of the reply to the question who is there; a model that thinks first may refuse to say a single one."""
+
+
+class OpenAICompatible:
+    """One model of one server. Implements LanguageModel; used by one event loop at a time.
+
+    Raises UnsafeBaseUrl and KeyMissing at once; nothing is dialled before the first question.
+
+    `identity` is `MODEL@HOST/PATH`, with the model's name as the server resolves it, followed by `#` and a digest of
+    the server's stable facts about the model (`root`, `meta`) where it lists any: what is served under the same name
+    after a change of weights is then somebody else. Every reply carries the name that came with it.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        check_base_url(settings.base_url)
+        self._settings = settings
+        self._habits = Habits(settings.structured)
+        self._facts: str | None = None
+        self._was_there = False
+        self._client: openai.AsyncOpenAI | None = None
+        _read_key(settings)
+
+    def __repr__(self) -> str:
+        return f"OpenAICompatible({self._settings.model!r} at {self._settings.address})"
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the study chose. What a server makes of it follows from who it is, so that is not in here."""
+        return {"api": self._settings.api, "structured": self._settings.structured, **self._settings.sampling}
+
+    async def identity(self) -> str:
+        """Asks for a token, to see who answers. Raises TryAgain, ParametersRefused or another LanguageModelError."""
+        self._facts = await self._read_facts()
+        refused: RequestRefused | None = None
+        for longest in _PROBES:
+            probe = ChatPrompt((Message("user", "Hello"),), layout="probe/1", longest_reply=longest)
+            try:
+                return (await self.reply(probe)).identity
+            except RequestRefused as error:
+                refused = error
+        raise ParametersRefused(self._settings.address, self._settings.model, str(refused))
+
+    async def reply(self, prompt: Prompt, variant: int = 0) -> Replied:
+        """One attempt, repeated only where the server wants the same said in another way."""
+        if self._facts is None:
+            self._facts = await self._read_facts()
+        server = self._settings.address
+        answer = await self._answer(path_of(prompt, self._settings), prompt, variant)
+        reply = read_reply(answer, prompt, server=server)
+        usage = read_usage(answer, prompt, reply, server=server)
+        return Replied(reply, usage, f"{answer.get('model') or self._settings.model}@{server}{self._facts}")
+
+    async def prove_echo(self) -> None:
+        """Tries whether the server can be trusted with EchoPrompts; raises UntrustedServer, or as `reply` does."""
+        server, model = self._settings.address, self._settings.model
+        await self.reply(EchoPrompt("One, two, three", layout="probe/1"))  # learns whether a token must be added
+        longest = self._habits.least_after_echo
+        proof = await self._guarded(lambda client: prove_echo(client, model, server=server, longest_reply=longest))
+        if proof is not None:
+            raise error_of_refusal(proof, server, model)
+
+    async def close(self) -> None:
+        """Ends the connections; a later question opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _answer(self, path: str, prompt: Prompt, variant: int) -> Mapping[str, Any]:
+        while True:
+            habits = self._habits
+            body = body_of(prompt, self._settings, habits, variant)
+            answer = await self._sent(path, body)
+            if not isinstance(answer, Refusal):
+                return answer
+            if self._habits != habits:
+                continue  # another question has learned meanwhile
+            changed = learned(habits, answer, body)
+            if changed is None:
+                raise error_of_refusal(answer, self._settings.address, self._settings.model)
+            self._habits = changed
+
+    async def _sent(self, path: str, body: Body | None = None) -> Mapping[str, Any] | Refusal:
+        """The JSON object that came back, or what the server said instead; raises where neither came."""
+        text = await self._guarded(lambda client: self._text(client, path, body))
+        if isinstance(text, Refusal):
+            return text
+        answer = _read_object(masked(text, self._opened().api_key))
+        if isinstance(answer, TryAgain):
+            raise answer
+        return answer
+
+    async def _text(self, client: openai.AsyncOpenAI, path: str, body: Body | None) -> str:
+        if body is None:
+            return await client.get(path, cast_to=str, options=self._options)
+        return await client.post(path, cast_to=str, body=body, options=self._options)
+
+    async def _guarded(self, ask: Callable[[openai.AsyncOpenAI], Awaitable[T]]) -> T | Refusal:
+        """What the client gives, or what the server said instead; raises errors of ours, and none of the library's."""
+        client = self._opened()
+        try:
+            answer = await ask(client)
+        except openai.APIStatusError as error:
+            self._was_there = True
+            return read_refusal(error, client.api_key)
+        except openai.OpenAIError as error:
+            failure = error_without_answer(error, timeout_s=self._settings.timeout_s)
+            if not self._was_there and isinstance(error.__cause__, httpx2.ConnectError):
+                failure = ServerUnreachable(self._settings.address, str(failure))
+        else:
+            self._was_there = True
+            return answer
+        # Raised here, outside the library's own error: one that remembers it would show what the server said, unmasked.
+        raise failure
+
+    async def _read_facts(self) -> str:
+        """A digest of what the server lists about the model and keeps to; empty where it lists nothing."""
+        listed = await self._sent("/models")
+        if isinstance(listed, Refusal):
+            error = error_of_refusal(listed, self._settings.address, self._settings.model)
+            if isinstance(error, TryAgain):  # a list that is missing for a moment must not make somebody else of it
+                raise error
+            _LOG.debug("%s lists no models: %s", self._settings.address, error)
+            return ""
+        facts = _stable_facts(listed.get("data"), self._settings.model)
+        return f"#{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}" if facts else ""
+
+    def _opened(self) -> openai.AsyncOpenAI:
+        if self._client is None:
+            self._client = openai.AsyncOpenAI(
+                api_key=_read_key(self._settings) or "none",
+                base_url=self._settings.base_url,
+                timeout=openai.Timeout(self._settings.timeout_s, connect=_SECONDS_TO_CONNECT),
+                max_retries=0,
+            )
+        return self._client
+
+    @property
+    def _options(self) -> openai.RequestOptions:
+        """What is said with every request: nothing of the environment's OpenAI account to anybody else."""
+        left_out = ["OpenAI-Organization", "OpenAI-Project"] if self._settings.base_url != OPENAI else []
+        left_out += ["Authorization"] if self._settings.api_key_env is None else []
+        return {"follow_redirects": False, "headers": {name: openai.Omit() for name in left_out}}
+
+
+def _read_key(settings: ServerSettings) -> str | None:
+    if settings.api_key_env is None:
+        return None
+    key = os.environ.get(settings.api_key_env, "").strip()
+    if not key:
+        raise KeyMissing(settings.api_key_env)
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise KeyRefused(settings.api_key_env, "what the environment variable holds has characters that no key has")
+    return key
+
+
+def _read_object(text: str) -> Mapping[str, Any] | Refusal | TryAgain:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return TryAgain(f"what came back is no JSON, or was cut off after {len(text)} characters")
+    if not isinstance(body, dict):
+        return TryAgain("what came back is no JSON object")
+    if body.get("error"):
+        code = body["error"].get("code") if isinstance(body["error"], dict) else None
+        return refusal_in(body, code if isinstance(code, int) else 502)
+    return body
+
+
+def _stable_facts(listed: object, model: str) -> dict[str, Any]:
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
+    return {name: named[0][name] for name in _STABLE_FACTS if named and named[0].get(name) not in (None, model)}

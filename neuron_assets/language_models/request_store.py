@@ -1,0 +1,265 @@
+"""Every answered request, under a hash of all that could change the answer: what was paid for is not paid for again.
+
+Here: keeping, finding, sharing and pruning answers, and the identity last observed behind each configured model. Not
+here: when to look and when to ask (`asking.py`), what it all cost (`ledger.py`), keys of any server: the only
+settings that get here are the parameters passed in.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+)
+
+from neuron_assets.errors import FailedWrite, StoreUnusable
+from neuron_assets.language_models.answered_requests import (
+    IN_COLUMNS,
+    AnsweredRequest,
+    Kept,
+    as_json,
+    packed,
+    prompt_as_json,
+    read_answered_request,
+    unpacked,
+)
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.model import Replied
+from neuron_assets.method.questions import Prompt
+
+__all__ = ["Kept", "RequestStore", "request_key"]
+
+_TABLES = MetaData()
+
+_ANSWERS = Table(
+    "answers",
+    _TABLES,
+    Column("key", String(64), primary_key=True),
+    Column("identity", String, nullable=False, index=True),
+    Column("asked_at", DateTime, nullable=False),  # UTC, without saying so: SQLite has no time zones
+    Column("seconds", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the other fields of AnsweredRequest: JSON, compressed by zlib
+)
+
+_OBSERVED = Table(
+    "observed",
+    _TABLES,
+    Column("model_name", String, primary_key=True),
+    Column("identity", String, nullable=False),
+    Column("observed_at", DateTime, nullable=False),  # UTC
+)
+
+_SECRET = re.compile(
+    r"api[-_ ]?key|authori[sz]ation|secret|passw|credential|bearer|cookie|(^|access[-_]|api[-_])token$", re.IGNORECASE
+)
+_KEY = re.compile(r"[0-9a-f]{64}")
+_ROWS_AT_ONCE = 200
+
+
+def request_key(prompt: Prompt, *, identity: str, parameters: Mapping[str, Any], sample: int, attempt: int) -> str:
+    """The SHA-256, in hexadecimal digits, of all that could change the answer.
+
+    `identity` is who answers, as observed; `sample` and `attempt` tell apart the replies to equal prompts. The order of
+    the parameters does not count, that of a schema does: servers write the fields of a reply in its order. Raises
+    TypeError where a parameter is not a JSON value.
+    """
+    facts = {
+        "prompt": as_json(prompt_as_json(prompt)),
+        "identity": identity,
+        "parameters": parameters,
+        "sample": sample,
+        "attempt": attempt,
+    }
+    return hashlib.sha256(as_json(facts, sort_keys=True).encode()).hexdigest()
+
+
+class RequestStore:
+    """The answers that are kept, for all studies of a project and several processes at once.
+
+    Each answer is committed by itself: a process that is killed loses what was in flight, and nothing else. Whatever
+    cannot be done raises StoreUnusable.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        """Where the ledger stands, too."""
+        database.create(_TABLES)
+        self._unless_kept = database.insert(_ANSWERS).on_conflict_do_nothing(index_elements=[_ANSWERS.c.key])
+
+    @classmethod
+    def open(cls, url: str) -> "RequestStore":
+        """Opens the store in a SQLite file, by its path, or in PostgreSQL, by its URL; makes what is missing."""
+        database = Database.open(url)
+        try:
+            return cls(database)
+        except StoreUnusable:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        with self.database.transaction() as connection:
+            return connection.scalar(select(func.count()).select_from(_ANSWERS)) or 0
+
+    def size_bytes(self) -> int:
+        """What the whole database takes."""
+        return self.database.size_bytes()
+
+    def get(self, key: str) -> Kept | None:
+        """The answer, or None where it was never given; one that cannot be read raises StoreUnusable."""
+        with self.database.transaction() as connection:
+            row = connection.execute(select(_ANSWERS).where(_ANSWERS.c.key == key)).one_or_none()
+        return None if row is None else self._read(row).kept
+
+    def put(  # noqa: PLR0913  # all that there is to keep
+        self, key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
+    ) -> None:
+        """Keeps an answer that was given just now and took `seconds`; where there is one already, that one stays."""
+        answered = AnsweredRequest(
+            key=key,
+            identity=replied.identity,
+            asked_at=datetime.now(UTC) - timedelta(seconds=seconds),
+            seconds=seconds,
+            about=about,
+            parameters=parameters,
+            prompt=prompt_as_json(prompt),
+            reply=replied.reply,
+            usage=replied.usage,
+        )
+        with self.database.transaction() as connection:
+            self._keep(connection, answered)
+
+    def observed(self, model_name: str) -> str | None:
+        """The identity last observed behind a model's configured name; None where it was never looked."""
+        with self.database.transaction() as connection:
+            found = connection.scalar(select(_OBSERVED.c.identity).where(_OBSERVED.c.model_name == model_name))
+        return None if found is None else str(found)
+
+    def observe(self, model_name: str, identity: str) -> None:
+        """Notes who answers to a model's configured name now."""
+        now = {"identity": identity, "observed_at": datetime.now(UTC).replace(tzinfo=None)}
+        row = self.database.insert(_OBSERVED).values(model_name=model_name, **now)
+        with self.database.transaction() as connection:
+            connection.execute(row.on_conflict_do_update(index_elements=[_OBSERVED.c.model_name], set_=now))
+
+    def prune(self, *, before: datetime | None = None, identity: str | None = None) -> int:
+        """Removes the answers asked for before that time, by that identity, or both; says how many.
+
+        Raises ValueError where neither is told, or a time without its zone.
+        """
+        if before is None and identity is None:
+            raise ValueError("Say what to prune: what is older than a time, or answered by an identity.")
+        if before is not None and before.tzinfo is None:
+            raise ValueError(f"{before} does not say its time zone.")
+        old = delete(_ANSWERS)
+        if before is not None:
+            old = old.where(_ANSWERS.c.asked_at < before.astimezone(UTC).replace(tzinfo=None))
+        if identity is not None:
+            old = old.where(_ANSWERS.c.identity == identity)
+        with self.database.transaction() as connection:
+            n_pruned = connection.execute(old).rowcount
+        if n_pruned:
+            self.database.give_space_back()
+        return n_pruned
+
+    def export(self, path: Path) -> int:
+        """Writes all answers as JSON lines, aside and then renamed; says how many. Raises FailedWrite."""
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            n_written = 0
+            with aside.open("w", encoding="utf-8") as file:
+                for answered in self._all():
+                    file.write(as_json(answered) + "\n")
+                    n_written += 1
+            aside.replace(path)
+        except OSError as error:
+            raise FailedWrite(path, str(error)) from error
+        finally:
+            aside.unlink(missing_ok=True)
+        return n_written
+
+    def import_(self, path: Path) -> int:
+        """Keeps the answers of an exported file, all or, where a line cannot be read, none; says how many were new."""
+        with self.database.transaction() as connection:
+            return sum(self._keep(connection, answered) for answered in _exported(path))
+
+    def _keep(self, connection: Connection, answered: AnsweredRequest) -> int:
+        secret = _secret_name(answered.parameters)
+        if secret is not None:
+            raise StoreUnusable(self.database.name, f"the parameter {secret!r} seems to be a secret, and is not kept")
+        row = {name: getattr(answered, name) for name in IN_COLUMNS}
+        row["asked_at"] = answered.asked_at.astimezone(UTC).replace(tzinfo=None)
+        return connection.execute(self._unless_kept, {**row, "body": packed(answered)}).rowcount
+
+    def _all(self) -> Iterator[AnsweredRequest]:
+        with self.database.transaction() as connection:
+            few_at_once = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+            for row in few_at_once.execute(select(_ANSWERS).order_by(_ANSWERS.c.key)):
+                yield self._read(row)
+
+    def _read(self, row: Row[Any]) -> AnsweredRequest:
+        columns = {name: row._mapping[name] for name in IN_COLUMNS}  # noqa: SLF001  # SQLAlchemy's public name for it
+        columns["asked_at"] = columns["asked_at"].replace(tzinfo=UTC)
+        try:
+            return unpacked(columns, row.body)
+        except ValueError as error:
+            reason = f"the answer kept under {row.key} cannot be read ({str(error).splitlines()[0]})"
+            raise StoreUnusable(self.database.name, reason) from error
+
+
+def _exported(path: Path) -> Iterator[AnsweredRequest]:
+    """The lines of an exported file; raises StoreUnusable, naming the line."""
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):  # noqa: B007  # told in the error
+                answered = read_answered_request(json.loads(line))
+                if _KEY.fullmatch(answered.key) is None or answered.asked_at.tzinfo is None:
+                    raise ValueError("its key or its time is none of ours")  # noqa: TRY301
+                yield answered
+    except OSError as error:
+        raise StoreUnusable(str(path), str(error)) from error
+    except ValueError as error:
+        reason = f"line {number} is not an answered request ({str(error).splitlines()[0]})"
+        raise StoreUnusable(str(path), reason) from error
+
+
+def _secret_name(parameters: Mapping[str, Any]) -> str | None:
+    """The first parameter, at any depth, whose name says that its value is nobody's business."""
+    for name, value in parameters.items():
+        if _SECRET.search(name):
+            return name
+        within = _secret_name(value) if isinstance(value, Mapping) else None
+        if within is not None:
+            return within
+    return None

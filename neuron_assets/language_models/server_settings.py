@@ -1,0 +1,105 @@
+"""How a model behind an OpenAI-compatible server is reached and what it is asked with.
+
+Here: the settings, and which addresses are safe to send text and a key to. Not here: the client
+(`openai_compatible.py`); nothing here imports it, so a study can be checked without it.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from neuron_assets.errors import UnsafeBaseUrl
+
+Api = Literal["chat", "completions"]
+Structured = Literal["json_schema", "json_object", "none"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """One model of one server. Holds the name of the key's variable, never the key."""
+
+    base_url: str
+    model: str
+    api_key_env: str | None = None
+    """Environment variable that holds the key; None: the server wants none, and none is sent."""
+    api: Api = "chat"
+    """By which of the two a ChatPrompt goes; an EchoPrompt always goes by completions."""
+    structured: Structured = "json_schema"
+    """What is asked for where a prompt has a schema; a server that refuses it is asked for less."""
+    temperature: float | None = None
+    """None, here and below: not sent, so the server's own."""
+    top_p: float | None = None
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further JSON values of the request's body; they go before all others."""
+    timeout_s: float = 120.0
+    """Seconds for one request."""
+
+    @property
+    def sampling(self) -> Mapping[str, Any]:
+        """The parameters of the request's body that are set."""
+        named = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "reasoning_effort": self.reasoning_effort,
+        }
+        return {name: value for name, value in named.items() if value is not None} | dict(self.more)
+
+    @property
+    def address(self) -> str:
+        """Host, port and path, to name the server by."""
+        parts = urlsplit(self.base_url)
+        return (parts.netloc + parts.path).rstrip("/")
+
+
+def check_base_url(url: str) -> None:
+    """Raises UnsafeBaseUrl where a key or text should not be sent; plain http beyond this machine is logged once.
+
+    The error shows no name, password or query, because they may be secrets.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port
+    except ValueError as error:
+        raise UnsafeBaseUrl("(hidden)", f"it is no address ({error})") from None
+    shown = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+    reason = _unsafe(parts)
+    if reason is not None:
+        raise UnsafeBaseUrl(shown, reason)
+    if parts.scheme == "http" and not _is_this_machine(host):
+        _warn_of_plain_http(shown)
+
+
+def _unsafe(parts: SplitResult) -> str | None:
+    if parts.scheme not in ("http", "https"):
+        return "it does not begin with https:// or http://"
+    if not parts.hostname:
+        return "it names no server"
+    if parts.username is not None or parts.password is not None:
+        return "it holds a name or password; keys come from the environment"
+    if parts.query or parts.fragment:
+        return "it holds a question mark or fragment; keys come from the environment"
+    return None
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@cache
+def _warn_of_plain_http(url: str) -> None:
+    _LOG.warning("%s is plain http: the key and all text can be read on the way. Use https beyond this machine.", url)

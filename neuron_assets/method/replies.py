@@ -1,0 +1,42 @@
+"""The answer within a reply, of whatever kind.
+
+Here: refusals and cut-off replies are told apart from answers, and leaked thinking is taken off. Not here: what a
+proper answer is (`explaining/reading.py`, `simulating/numbered_json.py`).
+"""
+
+import re
+
+from neuron_assets.errors import UnreadableReply
+from neuron_assets.method.questions import Reply
+
+_THINKING = r"(?:think|thinking|thought|reasoning)"
+_OPENING = re.compile(rf"\s*[<\[]{_THINKING}[>\]]", re.IGNORECASE)
+_CLOSING = re.compile(rf"[<\[]/{_THINKING}[>\]]", re.IGNORECASE)
+
+
+def answer_text(reply: Reply) -> str:
+    """What the model answers, without white space at the ends and without a block of thinking before it.
+
+    Some servers leave a reasoning model's thinking in the text, in <think>...</think>, and some chat templates write
+    the opening mark themselves, so that only the closing one is seen. Raises UnreadableReply where the model refused,
+    was cut off, never came to an end of thinking, or said nothing.
+    """
+    if reply.refusal:
+        raise UnreadableReply("the model refused", reply.refusal)
+    if reply.finish_reason == "content_filter":
+        raise UnreadableReply("stopped by the server's content filter", reply.text)
+    if reply.finish_reason == "length":
+        raise UnreadableReply("cut off at the longest reply allowed", reply.text)
+    answer = _after_thinking(reply.text).strip()
+    if not answer:
+        raise UnreadableReply("empty", reply.text)
+    return answer
+
+
+def _after_thinking(text: str) -> str:
+    *_, last = [None, *_CLOSING.finditer(text)]
+    if last is not None:
+        return text[last.end() :]
+    if _OPENING.match(text):
+        raise UnreadableReply("thinking without an end", text)
+    return text

@@ -1,0 +1,203 @@
+"""The ledger: what went over the network is written down, and a budget is a hard stop."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neuron_assets.errors import BudgetSpent, PriceUnknown
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import Budget, Entry, Ledger, Spent, check_budget
+from neuron_assets.language_models.model import Usage
+from neuron_assets.language_models.prices import Price
+
+PRICES = {"paid": Price(tokens_in=1.0, tokens_out=10.0, tokens_cached=0.5)}
+ANSWERED = Entry(
+    study="colours",
+    asset="explanations",
+    layer_index=3,
+    model="paid",
+    seconds=2.0,
+    outcome="answered",
+    usage=Usage(tokens_in=1000, tokens_out=100, tokens_cached=600),
+)
+ITS_MONEY = (400 * 1.0 + 600 * 0.5 + 100 * 10.0) / 1e6
+
+POSTGRES = os.environ.get("NEURON_ASSETS_TEST_POSTGRES")
+"""The URL of an empty database, where there is one to try."""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(str(tmp_path / "requests.sqlite"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database, PRICES)
+
+
+def test_a_study_that_asked_nothing_has_spent_nothing(ledger: Ledger) -> None:
+    assert ledger.spent("colours") == Spent(0, 0, 0, 0, money=0.0, n_without_price=0)
+    assert ledger.summary("colours") == []
+
+
+def test_requests_are_added_up_per_study(ledger: Ledger) -> None:
+    for study in ("colours", "shapes", "colours"):
+        ledger.record(replace(ANSWERED, study=study))
+
+    spent = ledger.spent("colours")
+
+    assert (spent.requests, spent.tokens_in, spent.tokens_out, spent.tokens_cached) == (2, 2000, 200, 1200)
+    assert spent.money == pytest.approx(2 * ITS_MONEY)
+    assert ledger.spent("shapes").requests == 1
+
+
+def test_a_batch_is_written_down_at_half_the_price(ledger: Ledger) -> None:
+    ledger.record(replace(ANSWERED, batch=True))
+
+    assert ledger.spent("colours").money == pytest.approx(ITS_MONEY / 2)
+
+
+def test_money_nobody_knows_is_null_and_counted_not_zero(ledger: Ledger) -> None:
+    ledger.record(replace(ANSWERED, model="unheard-of"))
+
+    assert ledger.spent("colours").money is None
+    assert ledger.spent("colours").n_without_price == 1
+    assert ledger.summary("colours")[0].money is None
+
+
+@pytest.mark.parametrize("models", [("unheard-of", "paid"), ("paid", "unheard-of")])
+def test_the_known_part_of_the_money_stays_known_in_either_order(ledger: Ledger, models: tuple[str, str]) -> None:
+    for model in models:
+        ledger.record(replace(ANSWERED, model=model))
+
+    assert ledger.spent("colours").money == pytest.approx(ITS_MONEY)
+    assert ledger.spent("colours").n_without_price == 1
+
+
+@pytest.mark.parametrize("outcome", ["refused", "retried"])
+def test_a_request_without_answer_is_counted_and_lacks_no_price(ledger: Ledger, outcome: str) -> None:
+    ledger.record(Entry("colours", "explanations", 3, "unheard-of", 0.1, outcome))  # type: ignore[arg-type]  # one of them
+
+    assert ledger.spent("colours") == Spent(1, 0, 0, 0, money=None, n_without_price=0)
+
+
+def test_the_summary_has_a_row_for_each_asset_layer_and_model(ledger: Ledger) -> None:
+    for entry in (
+        replace(ANSWERED, layer_index=None),
+        replace(ANSWERED, layer_index=10),
+        replace(ANSWERED, layer_index=9),
+        replace(ANSWERED, layer_index=9, model="unheard-of"),
+        replace(ANSWERED, asset="simulations"),
+        replace(ANSWERED, study="shapes"),
+    ):
+        ledger.record(entry)
+
+    assert [(row.asset, row.layer_index, row.model) for row in ledger.summary("colours")] == [
+        ("explanations", 9, "paid"),
+        ("explanations", 9, "unheard-of"),
+        ("explanations", 10, "paid"),
+        ("explanations", None, "paid"),
+        ("simulations", 3, "paid"),
+    ]
+
+
+def test_the_summary_tells_outcomes_tokens_money_and_the_seconds_of_what_was_answered(ledger: Ledger) -> None:
+    for seconds in range(1, 21):
+        ledger.record(replace(ANSWERED, seconds=float(seconds)))
+    ledger.record(replace(ANSWERED, outcome="unreadable", seconds=21.0))
+    for outcome in ("retried", "retried", "refused"):
+        ledger.record(replace(ANSWERED, outcome=outcome, usage=Usage(), seconds=900.0))
+
+    (row,) = ledger.summary("colours")
+
+    assert (row.requests, row.answered, row.unreadable, row.refused, row.retried) == (24, 20, 1, 1, 2)
+    assert (row.tokens_in, row.tokens_out, row.tokens_cached) == (21_000, 2100, 12_600)
+    assert row.cached_share == pytest.approx(0.6)
+    assert row.money == pytest.approx(21 * ITS_MONEY)
+    assert row.median_seconds == 11.0
+    assert row.p95_seconds == 20.0
+    assert row.n_without_price == 0
+
+
+def test_where_nothing_was_answered_there_is_no_share_and_no_latency(ledger: Ledger) -> None:
+    ledger.record(replace(ANSWERED, outcome="retried", usage=Usage()))
+
+    (row,) = ledger.summary("colours")
+
+    assert (row.cached_share, row.median_seconds, row.p95_seconds) == (None, None, None)
+
+
+def test_several_processes_lose_no_request(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    script = (
+        "import sys; from neuron_assets.language_models.database import Database;"
+        "from neuron_assets.language_models.ledger import Entry, Ledger;"
+        "from neuron_assets.language_models.model import Usage;"
+        "ledger = Ledger(Database.open(sys.argv[1]));"
+        "[ledger.record(Entry('colours', 'a', 0, 'gpt-4.1', 1.0, 'answered', Usage(7, 3))) for _ in range(40)]"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(3)]
+
+    assert [process.wait() for process in running] == [0, 0, 0]
+
+    ledger = Ledger(Database.open(str(path)))
+    (row,) = ledger.summary("colours")
+    spent = ledger.spent("colours")
+
+    assert (spent.requests, spent.tokens_in, spent.tokens_out) == (120, 840, 360)
+    assert (row.requests, row.tokens_in, row.tokens_out) == (120, 840, 360)
+    assert spent.money == pytest.approx(row.money)
+
+
+@pytest.mark.parametrize("url", ["sqlite", *([POSTGRES] if POSTGRES else [])])
+def test_the_sums_are_the_same_in_every_database(tmp_path: Path, url: str) -> None:
+    ledger = Ledger(Database.open(str(tmp_path / "ledger") if url == "sqlite" else url), PRICES)
+    study = uuid.uuid4().hex
+    for layer_index in (None, 1, 1):
+        ledger.record(replace(ANSWERED, study=study, layer_index=layer_index))
+
+    assert ledger.spent(study).requests == 3
+    assert ledger.spent(study).money == pytest.approx(3 * ITS_MONEY)
+    assert [(row.layer_index, row.requests) for row in ledger.summary(study)] == [(1, 2), (None, 1)]
+
+
+SPENT = Spent(requests=12, tokens_in=900, tokens_out=100, tokens_cached=0, money=1.2, n_without_price=0)
+
+
+@pytest.mark.parametrize(
+    "budget", [Budget(), Budget(money=1.21), Budget(requests=13), Budget(tokens=1001), Budget(5.0, 50, 5000)]
+)
+def test_within_its_budget_a_study_goes_on(budget: Budget) -> None:
+    check_budget(SPENT, budget, "colours")
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        (Budget(money=1.2), r"has spent \$1\.20 of its budget of \$1\.20\."),
+        (Budget(money=0.05), r"has spent \$1\.20 of its budget of \$0\.0500\."),
+        (Budget(requests=12), r"has spent 12 requests of its budget of 12 requests\."),
+        (Budget(tokens=1000), r"has spent 1,000 tokens of its budget of 1,000 tokens\."),
+        (Budget(money=5.0, requests=50, tokens=999), r"has spent 1,000 tokens of its budget of 999 tokens\."),
+    ],
+)
+def test_at_any_of_its_bounds_a_study_stops_and_says_at_which(budget: Budget, told: str) -> None:
+    with pytest.raises(BudgetSpent, match=f"The study colours {told}"):
+        check_budget(SPENT, budget, "colours")
+
+
+def test_a_budget_in_dollars_needs_every_price() -> None:
+    unpriced = replace(SPENT, money=None, n_without_price=12)
+
+    with pytest.raises(PriceUnknown, match=r"nobody knows what 12 of its requests cost.*`prices`"):
+        check_budget(unpriced, Budget(money=100.0), "colours")
+    check_budget(unpriced, Budget(requests=13), "colours")
