@@ -19,11 +19,11 @@ class SubjectSize:
     no weights): other weights are another subject."""
 
 
-TOKENIZER = "3fb67b83d5e7"
+TOKENIZER = "c7abb0f57db3"
 """First digits of the sha256 of the bundled tokenizer, which all subjects so far read with."""
 
 CATALOG: Mapping[str, SubjectSize] = {
-    "bundled": SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128, weights="b32507e4ab86"),
+    "bundled": SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128, weights="9f2e482b9e85"),
     "bundled_untrained": SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128, weights=TOKENIZER),
     "planted": SubjectSize(n_layers=1, n_neurons=14, longest_excerpt=1024, weights=TOKENIZER),
 }
