@@ -96,6 +96,8 @@ class _HostedModel(Section):
     """What is asked for where the reply must be JSON; a server that refuses is asked for less."""
     parameters: Mapping[str, Any] = {}
     """More of the request's body, such as `reasoning_effort: low`."""
+    room_to_think: Annotated[int, Field(ge=0)] = 2000
+    """Tokens that a reply may have beyond what is asked for: a reasoning model counts its thinking among them."""
     asks: Count = 3
     """How often in all a question is asked whose reply cannot be read."""
 
@@ -121,6 +123,7 @@ class _HostedModel(Section):
             "temperature": self.temperature,
             "top_p": self.top_p,
             "seed": self.seed,
+            "room_to_think": self.room_to_think,
             "asks": self.asks,
             **dict(sorted(self.parameters.items())),
             **more,
@@ -208,6 +211,13 @@ class LocalSimulator(_LocalModel):
 class AskingSection(Section):
     """How models are asked; nothing here changes an answer."""
 
+    mode: Literal["direct", "batch"] = "direct"
+    """direct: a request a question. batch: by the provider's batches, at half the price and within a day; for chat
+    models of servers that take batches. The run waits; where it is stopped, the batch goes on, and the next run
+    collects it. A budget is looked at before each batch, not within."""
+    most_in_batch: Annotated[int, Field(ge=1, le=50_000)] = 10_000
+    """Requests. Smaller ones spend less beyond a budget, and fit the provider's bound on tokens that wait."""
+    megabytes_in_batch: Annotated[int, Field(ge=1, le=200)] = 50
     most_at_once: Annotated[int, Field(ge=1, le=4096)] = 8
     """Requests in flight; fewer while the server is crowded."""
     most_tries: Count = 6

@@ -16,10 +16,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from neuron_assets.errors import LayerNotInStudy, NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project, current_project
-from neuron_assets.request_commands import estimate, layers_option, ledger, requests
+from neuron_assets.request_commands import check_layers, estimate, layers_option, ledger, neurons_option, requests
 from neuron_assets.sections import NAME
 from neuron_assets.study import Study
 
@@ -65,14 +65,6 @@ for _command in (estimate, ledger, requests):
     main.add_command(_command)
 
 
-def _neurons(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | Literal["all"] | None:
-    if value is None or value == "all":
-        return "all" if value else None
-    if value.isdecimal() and int(value) > 0:
-        return int(value)
-    raise click.BadParameter(f"{value!r} is neither a number from 1 nor `all`")
-
-
 @main.command()
 def demo() -> None:
     """The bundled study, from text to scored explanations, with its controls. No key, no network."""
@@ -88,7 +80,7 @@ def report() -> None:
 @main.command()
 @click.argument("study")
 @click.option("--layers", callback=layers_option, help="0-5, 3, or 0,2,7-9; all of the study's layers if not given.")
-@click.option("--neurons", callback=_neurons, help="A number a layer, or all; as the study says if not given.")
+@click.option("--neurons", callback=neurons_option, help="A number a layer, or all; as the study says if not given.")
 @click.option("--offline", is_flag=True, help="Ask no server: answers come from the request store alone.")
 def materialize(
     study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None, *, offline: bool
@@ -202,20 +194,17 @@ def _report(neurons: Literal["all"] | None) -> None:
 def _materialize(console: Console, project: Project, wanted: "Wanted", *, offline: bool = False) -> int:
     from neuron_assets.assets.study_component import table_resources
     from neuron_assets.running import Run, materialize
-    from neuron_assets.terminal import pass_bar
+    from neuron_assets.terminal import progress_bars
 
-    for layer in wanted.layers:
-        wanted.study.check_layer(layer)
-        if layer not in wanted.study.layer_indices:
-            raise LayerNotInStudy(layer, wanted.study.name)
+    check_layers(wanted.study, wanted.layers)
     console.print(Text(f"Study {wanted.study.name}", "bold"))
 
     def on_run(run: Run) -> None:
         console.print(Text(f"  {run.title}"))
 
     # The runs' output goes to Dagster's log, so what people read goes another way.
-    with _instance(project) as instance, pass_bar(console) as progress:
-        resources = table_resources(project.tables, project.requests, progress, offline=offline)
+    with _instance(project) as instance, progress_bars(console) as (of_pass, of_asking):
+        resources = table_resources(project.tables, project.requests, of_pass, of_asking, offline=offline)
         n_runs = materialize(wanted, instance, resources, on_run)
     if n_runs == 0:
         console.print("  everything asked for is there")

@@ -24,6 +24,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "candidates", "simulations"),
     "layer_summary": ("scores",),
+    "spending": (),
 }
 """The tables that each table is made from; every table stands after its inputs."""
 
@@ -55,4 +56,5 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
         "scores": {"scoring": study.scoring.model_dump()},
         "layer_summary": {},
+        "spending": {},  # of all that the study ever asked, whatever it says now
     }

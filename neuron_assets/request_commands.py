@@ -1,18 +1,29 @@
 """The commands about asking language models: what a study will cost, what it has cost, and what is kept.
 
-Here: `estimate`, `ledger`, `requests`. Not here: the other commands (`cli.py`).
+Here: `estimate`, `ledger`, `requests`, and the options that they share with others. Not here: the other commands
+(`cli.py`).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from neuron_assets.errors import LayerNotInStudy
 from neuron_assets.project import current_project
-from neuron_assets.study import parse_layers
+from neuron_assets.study import Study, parse_layers
+
+if TYPE_CHECKING:
+    from neuron_assets.assets.estimating import Estimate
+    from neuron_assets.language_models.ledger import Spending
+
+_UNKNOWN = "unknown"
 
 
 def layers_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -22,49 +33,70 @@ def layers_option(_context: click.Context, _parameter: click.Parameter, value: s
         raise click.BadParameter(str(error)) from error
 
 
+def neurons_option(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> int | Literal["all"] | None:
+    if value is None or value == "all":
+        return "all" if value else None
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a number from 1 nor `all`")
+
+
+def check_layers(study: Study, layers: Sequence[int]) -> None:
+    """Raises LayerOutOfRange or LayerNotInStudy."""
+    for layer in layers:
+        study.check_layer(layer)
+        if layer not in study.layer_indices:
+            raise LayerNotInStudy(layer, study.name)
+
+
 @click.command()
 @click.argument("study")
 @click.option("--layers", callback=layers_option, help="0-5, 3, or 0,2,7-9; all of the study's layers if not given.")
-@click.option("--neurons", type=click.IntRange(1), help="A number a layer; as the study says if not given.")
-def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | None) -> None:
+@click.option("--neurons", callback=neurons_option, help="A number a layer, or all; as the study says if not given.")
+def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None) -> None:
     """Tell what STUDY will ask: requests, tokens, money, time. Nothing is asked, nothing is spent."""
-    from neuron_assets.assets.asked import prices_of
     from neuron_assets.assets.estimating import estimate as estimated
-    from neuron_assets.language_models.database import Database
-    from neuron_assets.language_models.ledger import Ledger
+    from neuron_assets.assets.spending import asks_a_server, spending_of
+    from neuron_assets.tables.store import TableStore
 
     project = current_project()
     found = project.study(study)
     wanted = layers or found.layer_indices
-    for layer in wanted:
-        found.check_layer(layer)
-    database = Database.open(project.requests)
-    n_neurons = [len(found.neuron_indices(layer, neurons)) for layer in wanted]
-    estimates = estimated(found, n_neurons, Ledger(database, prices_of(found)))
-    database.close()
-    if not estimates:
+    check_layers(found, wanted)
+    if not asks_a_server(found):
         click.echo(f"{study} asks no server: explainer {found.explainer.label}, simulator {found.simulator.label}.")
         return
-    table = _table("role", "model", "requests", "tokens in", "tokens out", "+-", "dollars", "hours")
+    chosen = {layer: found.neuron_indices(layer, neurons) for layer in wanted}
+    spent = spending_of(found, project.requests)
+    _print_estimates(estimated(found, chosen, spent, TableStore.at(project.tables)))
+
+
+def _print_estimates(estimates: Sequence["Estimate"]) -> None:
+    table = _table("role", "requests", "tokens in", "tokens out", "+-", "dollars", "time")
     for one in estimates:
         table.add_row(
             one.role,
-            one.model,
-            f"{one.requests:,}",
-            f"{one.tokens_in:,.0f}",
-            f"{one.tokens_out:,.0f}",
+            f"{'' if one.is_exact else '<= '}{one.requests:,}",
+            _short(one.tokens_in),
+            _short(one.tokens_out),
             f"{one.error:.0%}",
-            "unknown" if one.money is None else f"{one.money:,.2f}",
-            f"{one.seconds / 3600:,.2f}",
+            _dollars(one.money),
+            _time(one.seconds),
         )
     console = Console()
     console.print(table)
     for one in estimates:
-        console.print(f"{one.role}: from {one.basis}", style="dim", highlight=False)
+        console.print(Text(f"{one.role}: {one.model}; from {one.basis}"))
+    if not all(one.is_exact for one in estimates):
+        console.print(Text("<=: exact once the activations are materialized", "dim"))
     console.print(
-        "Answers that are kept already cost nothing. Prices are a list that may be old; `prices` in the study "
-        "overrules it. Hours: at the study's `most_at_once`.",
-        style="dim",
+        Text(
+            "What is kept in the request store costs nothing. Prices come from a list that may be old; `prices` in "
+            "the study goes before it. Time: with the study's `most_at_once`.",
+            "dim",
+        )
     )
 
 
@@ -72,33 +104,35 @@ def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | None) ->
 @click.argument("study")
 def ledger(study: str) -> None:
     """Show what STUDY has asked and spent, by asset, layer and model."""
-    from neuron_assets.assets.asked import prices_of
-    from neuron_assets.language_models.database import Database
-    from neuron_assets.language_models.ledger import Ledger
+    from neuron_assets.assets.spending import spending_of
 
     project = current_project()
-    found = project.study(study)
-    database = Database.open(project.requests)
-    rows = Ledger(database, prices_of(found)).summary(study)
-    database.close()
-    table = _table(
-        "asset", "layer", "model", "requests", "answered", "in", "out", "cached", "dollars", "median s", "p95 s"
-    )
+    rows = spending_of(project.study(study), project.requests)
+    if not rows:
+        click.echo(f"{study} has asked no server so far.")
+        return
+    console = Console()
+    for model in dict.fromkeys(row.model for row in rows):
+        console.print(Text(f"\n{model}", "bold"))
+        console.print(_ledger_table([row for row in rows if row.model == model]))
+    console.print(Text("Failed: nothing that could be read came of it. Seconds: median / 95 % quantile.", "dim"))
+
+
+def _ledger_table(rows: Sequence["Spending"]) -> Table:
+    table = _table("asset", "layer", "requests", "failed", "in", "out", "cached", "dollars", "seconds")
     for row in rows:
         table.add_row(
             row.asset,
             "-" if row.layer_index is None else f"L{row.layer_index}",
-            row.model,
             f"{row.requests:,}",
-            f"{row.answered:,}",
-            f"{row.tokens_in:,}",
-            f"{row.tokens_out:,}",
-            f"{row.tokens_cached:,}",
-            "unknown" if row.money is None else f"{row.money:,.4f}",
-            "-" if row.median_seconds is None else f"{row.median_seconds:.2f}",
-            "-" if row.p95_seconds is None else f"{row.p95_seconds:.2f}",
+            f"{row.requests - row.answered:,}",
+            _short(row.tokens_in),
+            _short(row.tokens_out),
+            "-" if row.cached_share is None else f"{row.cached_share:.0%}",
+            _dollars(row.money),
+            "-" if row.median_seconds is None else f"{row.median_seconds:.1f}/{row.p95_seconds:.1f}",
         )
-    Console().print(table)
+    return table
 
 
 @click.group()
@@ -126,7 +160,7 @@ def export(file: Path) -> None:
 
 
 @requests.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def import_(file: Path) -> None:
     """Take over the answers of FILE that are not there yet."""
     from neuron_assets.language_models.request_store import RequestStore
@@ -150,7 +184,26 @@ def prune(before: datetime | None, model: str | None) -> None:
 
 
 def _table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in names:
-        table.add_column(name, justify="left" if name in {"role", "model", "asset", "layer"} else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in {"role", "asset", "layer"} else "right", no_wrap=True)
     return table
+
+
+def _short(number: float) -> str:
+    """1,234 or 56.7k or 8.9M."""
+    if number < 10_000:
+        return f"{number:,.0f}"
+    return f"{number / 1e3:.1f}k" if number < 1_000_000 else f"{number / 1e6:,.1f}M"
+
+
+def _dollars(money: float | None) -> str:
+    if money is None:
+        return _UNKNOWN
+    return f"{money:,.2f}" if money == 0 or money >= 1 else f"{money:.4f}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

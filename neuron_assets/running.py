@@ -16,6 +16,7 @@ from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, asset_key
+from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError
@@ -26,6 +27,7 @@ from neuron_assets.tables.store import TableStore
 
 FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
+_ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _DATA_VERSION = "dagster/data_version"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -70,6 +72,7 @@ def materialize(
     """
     store: TableStore = resources["table_store"]
     desk: RequestDesk = resources["desk"]
+    desk.look_again()  # a notebook lives long
     assets = build_study(wanted.study).assets or ()
     n_runs = 0
     for run in _runs(wanted, store, desk, instance):
@@ -109,7 +112,8 @@ def _observe(study: Study, desk: RequestDesk, instance: DagsterInstance) -> None
         version = instance.get_latest_data_version_record(key)
         tags = version.asset_observation.tags if version and version.asset_observation else {}
         if tags.get(_DATA_VERSION) != identity:
-            instance.report_runless_asset_event(dg.AssetObservation(key, tags={_DATA_VERSION: identity}))
+            seen = dg.AssetObservation(key, metadata={"answered_by": identity}, tags={_DATA_VERSION: identity})
+            instance.report_runless_asset_event(seen)
 
 
 def _our_error(error: BaseException | None) -> NeuronAssetsError | None:
@@ -142,8 +146,11 @@ def _runs(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: Dagste
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
-    if not state.summary_stands():
-        yield Run("summary of all layers", ("layer_summary",))
+    ending = [] if state.summary_stands() else ["layer_summary"]
+    if asks_a_server(study) and not state.stands("spending", None):
+        ending.append("spending")
+    if ending:
+        yield Run(" and ".join(_ENDING[table] for table in ending), tuple(ending))
 
 
 def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> Any:
@@ -182,6 +189,7 @@ class _State:
             "excerpts": {DOCUMENTS: lambda: self._documents},
             "explanations": {ANSWERED_BY: lambda: self._desk.explainer(study)},
             "simulations": {ANSWERED_BY: lambda: self._desk.simulator(study)},
+            "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }.get(table, {})
 
     @cached_property

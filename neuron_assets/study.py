@@ -18,6 +18,7 @@ from neuron_assets.asking_sections import (
     AskingSection,
     BudgetSection,
     Explainer,
+    HostedSimulator,
     PriceSection,
     RulesExplainer,
     RulesSimulator,
@@ -89,6 +90,15 @@ class Study(Section):
         valid = self.splits.valid
         if self.scoring.top > valid.top or self.scoring.random > valid.random:
             raise ValueError("scoring: `top` and `random` cannot exceed what `splits.valid` keeps")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_are_of_chats(self) -> "Study":
+        if self.asking.mode == "batch" and self.explainer.provider == "local":
+            raise ValueError("asking: `mode: batch` is for models of servers, and the explainer is a local one")
+        echoes = isinstance(self.simulator, HostedSimulator) and self.simulator.method == "logprobs"
+        if self.asking.mode == "batch" and echoes:
+            raise ValueError("asking: `mode: batch` echoes no prompts; write `method: json` for the simulator")
         return self
 
     @property

@@ -74,16 +74,27 @@ def neuron_text(seen: SeenNeuron, n_excerpts: int = 4) -> Text:
 
 
 @contextmanager
-def pass_bar(console: Console) -> Iterator[Any]:
-    """A progress bar for the forward pass; gives what the runs take as their `progress`."""
-    columns = (TextColumn("    {task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
+    """How far the forward pass and asking have come; gives what the runs take as `progress` and as `tell`.
+
+    How much there is to ask is not known before its end, so its bar only moves, and the numbers stand beside it.
+    """
+    columns = (TextColumn("  {task.description}"), BarColumn(8), TextColumn("{task.fields[count]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
 
-        def progress(_log: object) -> Any:
-            task = bar.add_task("excerpts", total=None)
-            return lambda done, total: bar.update(task, completed=done, total=total, visible=done < total)
+        def of_pass(_log: object) -> Any:
+            task = bar.add_task("excerpts", total=None, count="")
+            return lambda done, total: bar.update(
+                task, completed=done, total=total, count=f"{done}/{total}", visible=done < total
+            )
 
-        yield progress
+        def of_asking(_log: object, what: str) -> Any:
+            for earlier in bar.task_ids:
+                bar.remove_task(earlier)
+            task = bar.add_task(what, total=None, count="")
+            return lambda so_far: bar.update(task, count=str(so_far))
+
+        yield of_pass, of_asking
 
 
 def _row(summary: pl.DataFrame, layer: int, author: str, sample: str) -> dict[str, Any] | None:

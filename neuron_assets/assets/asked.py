@@ -4,6 +4,7 @@ Put here: what joins study, model, store and ledger. Keep out: questions (`expla
 itself (`language_models/asking.py`).
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import dagster as dg
 
 from neuron_assets.asking_sections import (
+    AskingSection,
     Explainer,
     HostedExplainer,
     HostedSimulator,
@@ -28,6 +30,7 @@ from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import Budget, Entry, Ledger, check_budget
 from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import LanguageModel, Usage
+from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.prices import Price, price_of
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.server_settings import ServerSettings
@@ -40,6 +43,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Tell = Callable[[logging.Logger, str], Callable[[Progress], None]]
+"""Takes the run's log and what is asked for (`explanations of L03`); gives what hears of each answer."""
+
+
+def log_answers(log: logging.Logger, what: str) -> Callable[[Progress], None]:
+    """Tells the run's log about each thousand answers, and all that is heard of a batch."""
+    told = (0, "")
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal told
+        now = (progress.n_answers // 1000, progress.batch)
+        if now != told:
+            told = now
+            log.info("%s: %s", what, progress)
+
+    return on_progress
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
@@ -51,8 +71,9 @@ class Errand:
     on_progress: Callable[[Progress], None] = lambda _progress: None
 
 
-def errand(context: dg.AssetExecutionContext, table: str) -> Errand:
-    return Errand(table, layer_index(context.partition_key), context.run_id, _told(context))
+def errand(context: dg.AssetExecutionContext, desk: "RequestDesk", table: str) -> Errand:
+    key = context.partition_key
+    return Errand(table, layer_index(key), context.run.run_id, desk.tell(context.log, f"{table} of {key}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,8 @@ class Asked:
     asker: Asker
     errand: Errand
     spent: "_Tally"
+    asking: AskingSection
+    open_batches: OpenBatches
 
     def named(self, identity: str) -> str:
         """The study's `identity` of the model, with who it was observed to be."""
@@ -69,7 +92,12 @@ class Asked:
 
     def answers(self, questions: Iterable[Question[T]]) -> Iterator[Answer[T]]:
         """In the order of the questions; raises LanguageModelError."""
-        return ask_all(questions, self.asker, self.errand.on_progress)
+        if self.asking.mode == "direct":
+            return ask_all(questions, self.asker, self.errand.on_progress)
+        from neuron_assets.language_models.batching import BatchBounds, ask_all_in_batches
+
+        bounds = BatchBounds(self.asking.most_in_batch, self.asking.megabytes_in_batch * 1_000_000)
+        return ask_all_in_batches(questions, self.asker, self.open_batches, self.errand.on_progress, bounds)
 
     def facts(self) -> Mapping[str, Any]:
         """Requests, tokens, money and who answered, for the layer's metadata."""
@@ -89,6 +117,7 @@ class RequestDesk:
     store: str
     """A file, or a URL such as postgresql+psycopg://host/base."""
     offline: bool = False
+    tell: Tell = log_answers
     _observed: dict[str, str] = field(default_factory=dict)
     """Who was observed in this process, by name: asked for once a process, not once a layer."""
 
@@ -120,6 +149,7 @@ class RequestDesk:
                         usage=asked.usage or Usage(),
                         seconds=asked.seconds,
                         outcome=asked.outcome,
+                        batch=asked.batch,
                         run_id=errand.run_id,
                     )
                 )
@@ -132,10 +162,14 @@ class RequestDesk:
             bounds = (self._observed.get(name), self.offline, before_asking, record)
             asker = self._observing(Asker(model, name, store, limits, *bounds))
             try:
-                yield Asked(asker, errand, tally)
+                yield Asked(asker, errand, tally, study.asking, OpenBatches(database))
             except ModelChanged:
                 self._observed.pop(name, None)
                 raise
+
+    def look_again(self) -> None:
+        """Who answers is observed anew when it is needed next."""
+        self._observed.clear()
 
     def explainer(self, study: Study) -> str:
         """Who explains now, by who is observed to answer; raises LanguageModelError."""
@@ -181,16 +215,17 @@ class _Tally:
     def facts(self) -> Mapping[str, Any]:
         with self._lock:
             asked = list(self._asked)
-        usages = [one.usage for one in asked if one.usage is not None]
-        prices = [price_of(one.identity, self._prices) for one in asked if one.usage is not None]
+        answered = [(one.usage, price_of(one.identity, self._prices), one.batch) for one in asked if one.usage]
+        usages = [usage for usage, _, _ in answered]
+        moneys = [price and price.money(usage, batch=batch) for usage, price, batch in answered]
         facts: dict[str, Any] = {
             "requests": len(asked),
             "tokens_in": sum(usage.tokens_in for usage in usages),
             "tokens_out": sum(usage.tokens_out for usage in usages),
             "tokens_cached": sum(usage.tokens_cached for usage in usages),
         }
-        if all(price is not None for price in prices):
-            facts["money"] = round(sum(p.money(u) for p, u in zip(prices, usages, strict=True) if p is not None), 6)
+        if None not in moneys:
+            facts["money"] = round(sum(money or 0.0 for money in moneys), 6)
         return facts
 
 
@@ -198,7 +233,7 @@ def _open_model(study: Study, section: HostedExplainer | HostedSimulator | Local
     """The model, and what it is called in messages and in the store."""
     if isinstance(section, LocalExplainer):
         local = open_local(section, section.temperature, section.seed)
-        return local, f"local/{section.label}"
+        return local, f"local/{section.model}"
     from neuron_assets.language_models.openai_compatible import OpenAICompatible
     from neuron_assets.language_models.proven import ProvenEcho
 
@@ -234,18 +269,3 @@ def open_local(section: LocalExplainer | LocalSimulator, temperature: float = 0.
 
 def prices_of(study: Study) -> Mapping[str, Price]:
     return {name: Price(**price.model_dump()) for name, price in study.prices.items()}
-
-
-def _told(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
-    """Tells the run's log about each thousand answers."""
-    told = 0
-
-    def on_progress(progress: Progress) -> None:
-        nonlocal told
-        if progress.n_answers // 1000 > told:
-            told = progress.n_answers // 1000
-            context.log.info(
-                "%d answers, %d failures, %d requests", progress.n_answers, progress.n_failures, progress.n_requests
-            )
-
-    return on_progress

@@ -1,27 +1,35 @@
 """What a study will ask and what it will cost, told before anything is spent.
 
-Put here: counting questions, and measuring a sample of them. Keep out: printing (`terminal.py`), asking.
+Put here: counting questions, and measuring a sample of them. Keep out: printing (`request_commands.py`), asking.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import polars as pl
 
-from neuron_assets.asking_sections import HostedExplainer, HostedSimulator
+from neuron_assets.asking_sections import HostedExplainer, HostedSimulator, LocalExplainer
 from neuron_assets.assets.asked import prices_of
 from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.partitions import layer_key
+from neuron_assets.errors import NoDocuments, TableError
 from neuron_assets.few_shot import few_shot_neurons
-from neuron_assets.language_models.ledger import Ledger, Spending
+from neuron_assets.language_models.ledger import Spending
+from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import price_of
+from neuron_assets.lineage import lineages
+from neuron_assets.method.controls import lenders
 from neuron_assets.method.explaining.layouts import LAYOUTS, explanation_question
-from neuron_assets.method.questions import Prompt
+from neuron_assets.method.questions import ChatPrompt, Prompt
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
 from neuron_assets.study import Study
+from neuron_assets.tables.parquet import read_table
+from neuron_assets.tables.store import TableStore
 
 N_SAMPLED = 40
 """Prompts that are built to be measured."""
@@ -34,112 +42,201 @@ _EXPLANATION_TOKENS, _VALUE_TOKENS, _SECONDS = 40, 4, 3.0
 _ACTIVE = 0.05
 """Share of tokens that are made up to be active: activations need not be there yet."""
 
+_Text = tuple[str, ...]
+"""The tokens of an excerpt: several may have the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One role of a study, over all layers and neurons asked for; what is kept already would cost nothing."""
+    """One role of a study, over all layers and neurons asked for, as if no answer were kept yet."""
 
     role: Literal["explainer", "simulator"]
     model: str
     requests: int
+    """One a question. A reply that cannot be read is asked for again; a neuron without activity is not asked about."""
+    is_exact: bool
+    """Whether the excerpts are known; else these are the most, for a question that comes twice is asked once."""
     tokens_in: float
     tokens_out: float
     money: float | None
     """US dollars; None where nobody knows the price."""
     seconds: float
+    """With as many requests at once as the study allows."""
     error: float
     """Of the tokens, as a share: two standard errors of the sample, and the doubt about what a token is."""
     basis: str
     """What it rests on, in words."""
 
 
-def estimate(study: Study, n_neurons: Sequence[int], ledger: Ledger) -> list[Estimate]:
-    """An estimate for each role that a hosted model has; `n_neurons` are those of each layer."""
-    spent = ledger.summary(study.name)
-    n_all = sum(n_neurons)
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What one request takes, on average."""
+
+    tokens_in: float
+    tokens_out: float
+    tokens_cached: float
+    seconds: float
+    error: float
+    basis: str
+
+
+def estimate(
+    study: Study, neurons: Mapping[int, Sequence[int]], spent: Sequence[Spending], store: TableStore
+) -> list[Estimate]:
+    """An estimate for each role that a hosted model has; `neurons` are those of each layer, `spent` is what it took."""
     found = []
+    samples = study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
     if isinstance(study.explainer, HostedExplainer):
-        n_requests = n_all * study.explainer.samples
-        found.append(_estimate(study, "explainer", n_requests, _of(spent, "explanations")))
+        n_requests = samples * sum(map(len, neurons.values()))
+        found.append(_estimate(study, "explainer", n_requests, _request(study, "explainer", spent), is_exact=True))
     if isinstance(study.simulator, HostedSimulator):
-        samples = study.explainer.samples if isinstance(study.explainer, HostedExplainer) else 1
-        controls = sum(n for n in n_neurons if n > 1) if study.controls.shuffled else 0
-        n_excerpts = study.scoring.top + study.splits.valid.random
-        n_requests = (n_all * samples + controls) * n_excerpts
-        found.append(_estimate(study, "simulator", n_requests, _of(spent, "simulations")))
+        known = {layer: _excerpts(study, store, layer, indices) for layer, indices in neurons.items()}
+        n_requests = sum(
+            _n_simulations(study, layer, indices, samples, known[layer]) for layer, indices in neurons.items()
+        )
+        is_exact = all(excerpts is not None for excerpts in known.values())
+        request = _request(study, "simulator", spent)
+        found.append(_estimate(study, "simulator", n_requests, request, is_exact=is_exact))
     return found
 
 
 def _estimate(
-    study: Study, role: Literal["explainer", "simulator"], n_requests: int, before: Sequence[Spending]
+    study: Study, role: Literal["explainer", "simulator"], n_requests: int, each: _Request, *, is_exact: bool
 ) -> Estimate:
-    section = study.explainer if role == "explainer" else study.simulator
-    assert isinstance(section, HostedExplainer | HostedSimulator)
-    answered = sum(row.answered for row in before)
-    if answered:
-        tokens_in, tokens_out = (
-            sum(getattr(row, name) for row in before) / answered for name in ("tokens_in", "tokens_out")
-        )
-        seconds = max(row.median_seconds or 0.0 for row in before)
-        error, basis = 2 / math.sqrt(answered), f"{answered:,} answers to this study"
-    else:
-        lengths = np.array([_length(prompt) for prompt in _sample(study, role)])
-        tokens_in, seconds = float(lengths.mean()) / CHARACTERS_A_TOKEN, _SECONDS
-        values = study.corpus.excerpt_length * _VALUE_TOKENS if role == "simulator" else _EXPLANATION_TOKENS
-        tokens_out = 0.0 if isinstance(section, HostedSimulator) and section.method == "logprobs" else float(values)
-        error = _DOUBT + 2 * float(lengths.std() / math.sqrt(len(lengths)) / lengths.mean())
-        basis = f"{len(lengths)} prompts of {lengths.mean():,.0f} characters, {CHARACTERS_A_TOKEN} a token"
+    section = getattr(study, role)
     price = price_of(section.model, prices_of(study))
-    money = None
-    if price is not None:
-        money = n_requests * (tokens_in * price.tokens_in + tokens_out * price.tokens_out) / 1e6
-    seconds *= n_requests / study.asking.most_at_once
+    tokens = [n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached)]
     return Estimate(
-        role, section.model, n_requests, n_requests * tokens_in, n_requests * tokens_out, money, seconds, error, basis
+        role=role,
+        model=section.model,
+        requests=n_requests,
+        is_exact=is_exact,
+        tokens_in=tokens[0],
+        tokens_out=tokens[1],
+        money=None if price is None else price.money(Usage(*map(round, tokens))),
+        seconds=each.seconds * n_requests / min(study.asking.most_at_once, max(1, n_requests)),
+        error=each.error,
+        basis=each.basis,
     )
 
 
-def _of(spent: Sequence[Spending], asset: str) -> list[Spending]:
-    return [row for row in spent if row.asset == asset and row.answered]
+def _n_simulations(
+    study: Study,
+    layer: int,
+    neuron_indices: Sequence[int],
+    samples: int,
+    excerpts: Collection[tuple[int, _Text]] | None,
+) -> int:
+    """Questions alike are asked once: one explanation may be tried on a text as itself and as a control."""
+    lender_of = lenders(neuron_indices, layer, study.controls.seed) if study.controls.shuffled else {}
+    if excerpts is None:
+        most = study.scoring.top + study.splits.valid.random
+        return (samples * len(neuron_indices) + len(lender_of)) * most
+    borrowed = {(lender_of[neuron], excerpt) for neuron, excerpt in excerpts if neuron in lender_of}
+    return (samples - 1) * len(excerpts) + len(borrowed.union(excerpts))
+
+
+def _excerpts(
+    study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]
+) -> Collection[tuple[int, _Text]] | None:
+    """Each of these neurons with each text that it is simulated on; None where its activations are not there."""
+    path = store.path(study.name, "activations", layer_key(layer, study.subject.n_layers))
+    held_out = (pl.col("split") == "valid") & pl.col("neuron_index").is_in(list(neuron_indices))
+    try:
+        store.current_facts(path, lineages(study)["activations"])
+        rows = read_table(path, "activations", held_out)
+        tokens = read_table(store.path(study.name, "excerpts"), "excerpts").select("excerpt_index", "tokens")
+    except TableError:
+        return None
+    simulated = rows.filter((pl.col("kind") == "random") | (pl.col("rank") < study.scoring.top))
+    pairs = simulated.join(tokens, on="excerpt_index").select("neuron_index", "tokens")
+    return {(neuron, tuple(text)) for neuron, text in pairs.iter_rows()}
+
+
+def _request(study: Study, role: Literal["explainer", "simulator"], spent: Sequence[Spending]) -> _Request:
+    """By what such requests of this study took, or else by prompts that are built and measured."""
+    asset = {"explainer": "explanations", "simulator": "simulations"}[role]
+    before = [row for row in spent if row.asset == asset and row.answered]
+    n_answered = sum(row.answered for row in before)
+    if n_answered:
+        return _Request(
+            tokens_in=sum(row.tokens_in for row in before) / n_answered,
+            tokens_out=sum(row.tokens_out for row in before) / n_answered,
+            tokens_cached=sum(row.tokens_cached for row in before) / n_answered,
+            seconds=max(row.median_seconds or 0.0 for row in before),
+            error=2 / math.sqrt(n_answered),
+            basis=f"{n_answered:,} answers to this study, in its ledger",
+        )
+    lengths = np.array([_length(prompt) for prompt in _sample(study, role)])
+    mean = float(lengths.mean())
+    return _Request(
+        tokens_in=mean / CHARACTERS_A_TOKEN,
+        tokens_out=_tokens_of_a_reply(study, role),
+        tokens_cached=0.0,
+        seconds=_SECONDS,
+        error=_DOUBT + 2 * float(lengths.std()) / math.sqrt(len(lengths)) / mean,
+        basis=f"{len(lengths)} prompts of {mean:,.0f} characters on average, {CHARACTERS_A_TOKEN} to a token; "
+        f"replies and {_SECONDS:g} s for each are a guess",
+    )
+
+
+def _tokens_of_a_reply(study: Study, role: Literal["explainer", "simulator"]) -> float:
+    if role == "explainer":
+        return _EXPLANATION_TOKENS
+    echoes = isinstance(study.simulator, HostedSimulator) and study.simulator.method == "logprobs"
+    return 0 if echoes else study.corpus.excerpt_length * _VALUE_TOKENS
 
 
 def _length(prompt: Prompt) -> int:
     """Characters that are sent and counted as input."""
-    messages = getattr(prompt, "messages", ())
-    return sum(len(message.content) for message in messages) if messages else len(getattr(prompt, "text", ""))
+    if isinstance(prompt, ChatPrompt):
+        return sum(len(message.content) for message in prompt.messages)
+    return len(prompt.text)
 
 
 def _sample(study: Study, role: Literal["explainer", "simulator"]) -> Iterator[Prompt]:
     """Real questions about real excerpts, with activations that are made up."""
+    few_shot = few_shot_neurons()
     for number, record in enumerate(_made_up_records(study)):
-        exemplars = record.exemplars
-        excerpts = [tuple(exemplars.tokens.strings[code] for code in row) for row in exemplars.tokens.codes.tolist()]
         if role == "explainer":
             assert isinstance(study.explainer, HostedExplainer)
-            yield explanation_question(record, LAYOUTS[study.explainer.layout], few_shot_neurons()).prompt
+            yield explanation_question(record, LAYOUTS[study.explainer.layout], few_shot).prompt
         else:
             assert isinstance(study.simulator, HostedSimulator)
             ask = json_simulation_question if study.simulator.method == "json" else echo_simulation_question
-            explanation = few_shot_neurons()[number % len(few_shot_neurons())].explanation
-            yield ask(explanation, excerpts[0], few_shot_neurons(), about=str(record.neuron)).prompt
+            tokens = record.exemplars.tokens
+            excerpt = tuple(tokens.strings[code] for code in tokens.codes[0].tolist())
+            yield ask(few_shot[number % len(few_shot)].explanation, excerpt, few_shot, about="a sample").prompt
 
 
 def _made_up_records(study: Study) -> Iterator[NeuronRecord]:
     random = np.random.default_rng(0)
-    subject, length = open_subject(study), study.corpus.excerpt_length
-    shown = (
-        study.explainer.shown_top + study.explainer.shown_random if isinstance(study.explainer, HostedExplainer) else 1
-    )
-    documents = open_documents(study)
-    ids = [subject.tokenize(documents[index].text) for index in random.permutation(len(documents))[:N_SAMPLED]]
-    cuts = [each[start : start + length] for each in ids for start in range(0, len(each) - length, length)]
+    section = study.explainer
+    shown = section.shown_top + section.shown_random if isinstance(section, HostedExplainer) else 1
+    excerpts = _some_excerpts(study, random)
+    nobody = np.arange(shown, dtype=np.int32)
     for number in range(N_SAMPLED):
-        chosen = [subject.token_strings(list(cuts[index])) for index in random.integers(len(cuts), size=shown)]
+        chosen = [excerpts[index] for index in random.integers(len(excerpts), size=shown)]
         strings = tuple(dict.fromkeys(string for excerpt in chosen for string in excerpt))
         codes = np.array([[strings.index(string) for string in excerpt] for excerpt in chosen], np.int32)
         active = random.random(codes.shape) < _ACTIVE
-        nobody = np.arange(shown, dtype=np.int32)
+        active[0, 0] = True
         activations = np.where(active, random.random(codes.shape), 0).astype(np.float32)
-        yield NeuronRecord(
-            NeuronId(0, number), Exemplars(Tokens(codes, strings), activations, np.ones(shown, bool), nobody, nobody)
-        )
+        exemplars = Exemplars(Tokens(codes, strings), activations, np.ones(shown, bool), nobody, nobody)
+        yield NeuronRecord(NeuronId(0, number), exemplars)
+
+
+def _some_excerpts(study: Study, random: np.random.Generator) -> list[list[str]]:
+    """Of documents drawn without looking, until there are enough; raises NoDocuments."""
+    subject, length = open_subject(study), study.corpus.excerpt_length
+    documents = open_documents(study)
+    excerpts: list[list[str]] = []
+    for index in random.permutation(len(documents)):
+        if len(excerpts) >= 10 * N_SAMPLED:
+            break
+        ids = subject.tokenize(documents[index].text)
+        starts = range(0, len(ids) - length + 1, length)
+        excerpts += [list(subject.token_strings(list(ids[start : start + length]))) for start in starts]
+    if not excerpts:
+        raise NoDocuments(str(study.corpus.folder or study.corpus.provider))
+    return excerpts

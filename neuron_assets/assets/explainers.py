@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from threadpoolctl import ThreadpoolController
 
 from neuron_assets.asking_sections import (
     HostedExplainer,
@@ -23,7 +24,7 @@ from neuron_assets.asking_sections import (
 from neuron_assets.assets.asked import Errand, RequestDesk
 from neuron_assets.errors import UnreadableStudy
 from neuron_assets.few_shot import few_shot_neurons
-from neuron_assets.method.explaining.layouts import LAYOUTS, explanation_question, rows_to_show
+from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question, rows_to_show
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, Exemplars, NeuronId, NeuronRecord
@@ -31,6 +32,8 @@ from neuron_assets.method.rules.fitting import RuleParameters, explain_by_rules
 from neuron_assets.method.samples import shown_rows
 from neuron_assets.study import Study
 from neuron_assets.yaml_files import read_yaml
+
+SILENT: Answer[str] = Answer(None, "the neuron is silent on all the excerpts that would be shown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
     match section:
         case RulesExplainer():
             parameters = RuleParameters(n_rules=section.n_rules, longest=section.longest)
-            yield _by_neuron(study, lambda record: [Answer(explain_by_rules(record.exemplars, parameters))])
+            # A second thread gains nothing on such small matrices, and takes a core from whoever has a use for it.
+            with ThreadpoolController().limit(limits=1, user_api="blas"):
+                yield _by_neuron(study, lambda record: [Answer(explain_by_rules(record.exemplars, parameters))])
         case PlantedExplainer():
             yield _by_neuron(study, _told(_planted_explanations(), "planted"))
         case WrittenExplainer():
@@ -64,22 +69,30 @@ def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
                 yield Explainer(
                     identity=asked.named(study.explainer_identity),
                     rows=lambda exemplars: rows_to_show(exemplars, section.shown_top, section.shown_random),
-                    explain=lambda records: _in_samples(
-                        asked.answers(_questions(records, section.layout, section.samples)), section.samples
-                    ),
+                    explain=lambda records: _explained(list(records), section, asked.answers),
                     facts=asked.facts,
                 )
 
 
-def _questions(records: Iterable[NeuronRecord], layout: str, n_samples: int) -> Iterator[Question[str]]:
+def _explained(
+    records: Sequence[NeuronRecord],
+    section: HostedExplainer | LocalExplainer,
+    answers_of: Callable[[Iterable[Question[str]]], Iterator[Answer[str]]],
+) -> Iterator[Sequence[Answer[str]]]:
+    """Nothing is asked about a neuron that is silent on all that would be shown."""
+    is_silent = [not (record.exemplars.activations > 0).any() for record in records]
+    asked = [record for record, silent in zip(records, is_silent, strict=True) if not silent]
+    answers = iter(list(answers_of(_questions(asked, section))))  # to the end: there an offline run says what it lacks
+    for silent in is_silent:
+        yield [SILENT] if silent else [next(answers) for _ in range(section.samples)]
+
+
+def _questions(records: Iterable[NeuronRecord], section: HostedExplainer | LocalExplainer) -> Iterator[Question[str]]:
+    layout, few_shot = LAYOUTS[section.layout], few_shot_neurons()
+    longest = LONGEST_REPLY + (section.room_to_think if isinstance(section, HostedExplainer) else 0)
     for record in records:
-        for sample in range(n_samples):
-            yield explanation_question(record, LAYOUTS[layout], few_shot_neurons(), sample=sample)
-
-
-def _in_samples(answers: Iterator[Answer[str]], n_samples: int) -> Iterator[Sequence[Answer[str]]]:
-    for first in answers:
-        yield [first, *(next(answers) for _ in range(n_samples - 1))]
+        for sample in range(section.samples):
+            yield explanation_question(record, layout, few_shot, sample=sample, longest_reply=longest)
 
 
 def _by_neuron(study: Study, explain: Callable[[NeuronRecord], Sequence[Answer[str]]]) -> Explainer:

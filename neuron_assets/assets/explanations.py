@@ -52,7 +52,7 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         wanted = study.neuron_indices(layer_index(context.partition_key), config.asked)
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
-        with open_explainer(study, desk, errand(context, "explanations")) as explainer:
+        with open_explainer(study, desk, errand(context, desk, "explanations")) as explainer:
             kept = _kept(there, explainer.identity)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))
             whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))

@@ -1,4 +1,4 @@
-"""What people look at in the Dagster UI: a neuron's excerpts in colour, and the scores by depth.
+"""What people look at in the Dagster UI: a neuron's excerpts in colour, the scores by depth, what asking has taken.
 
 Put here: pictures in metadata. Keep out: the numbers behind them. The UI shows pictures only as data in an image link;
 token text is untrusted, so it is escaped.
@@ -70,8 +70,38 @@ def distribution_plot(scores: pl.DataFrame, title: str) -> str:
         rows = scores.filter(pl.col("sample") == sample).drop_nulls("ev_correlation")
         layers = rows["layer_index"].unique(maintain_order=True).sort().to_list()
         values = [rows.filter(pl.col("layer_index") == layer)["ev_correlation"].to_numpy() for layer in layers]
-        panel.boxplot(values, positions=layers, whis=(5, 95), showfliers=True, flierprops={"markersize": 3})
+        if values:  # else no candidate has a score
+            panel.boxplot(values, positions=layers, whis=(5, 95), showfliers=True, flierprops={"markersize": 3})
         panel.axhline(0, color="grey", linewidth=0.8)
+    return _png(figure)
+
+
+def spending_plot(spending: pl.DataFrame, title: str) -> str:
+    """Tokens, dollars and seconds by layer, a line a step and model, as an image link."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    figure = Figure(figsize=(9, 4.4), dpi=110, layout="constrained")
+    tokens, dollars, seconds = figure.subplots(1, 3)
+    lines = spending.drop_nulls("layer_index").partition_by("asset", "model", as_dict=True)
+    for place, ((asset, model), rows) in enumerate(lines.items()):
+        layers, style = rows["layer_index"].to_numpy() + 0.06 * place, {"color": f"C{place}", "markersize": 4}
+        name = f"{asset}: {model[:60]}"
+        tokens.plot(layers, rows["tokens_in"], marker="o", label=f"{name}, in", **style)
+        tokens.plot(layers, rows["tokens_out"], marker="^", linestyle=":", label=f"{name}, out", **style)
+        dollars.plot(layers, rows["money"].to_numpy(), marker="o", **style)
+        median, high = (rows[column].to_numpy() for column in ("median_seconds", "p95_seconds"))
+        seconds.errorbar(layers, median, yerr=[np.zeros_like(median), high - median], marker="o", capsize=3, **style)
+    tokens.yaxis.set_major_formatter(EngFormatter(sep=""))
+    tokens.set_title("tokens")
+    dollars.set_title("US dollars" + (", where known" if spending["n_without_price"].sum() else ""))
+    seconds.set_title("seconds: median to 95 %")
+    for panel in (tokens, dollars, seconds):
+        panel.set_xlabel("layer")
+        panel.set_xticks(spending["layer_index"].drop_nulls().unique().sort())
+        panel.set_ylim(bottom=0)
+    figure.legend(*tokens.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=8)
+    figure.suptitle(title, fontsize=10)
     return _png(figure)
 
 

@@ -34,8 +34,8 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
         began = time.monotonic()
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
-        with open_simulator(study, desk, errand(context, "simulations")) as simulator:
-            answers = simulator.simulate(one.unseen for one in tried if one.explanation)
+        with open_simulator(study, desk, errand(context, desk, "simulations")) as simulator:
+            answers = iter(list(simulator.simulate(one.unseen for one in tried if one.explanation)))
             made = [
                 simulations_frame(
                     simulator.identity, one.record, one.candidate, next(answers) if one.explanation else one.failures

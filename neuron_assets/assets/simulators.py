@@ -7,6 +7,7 @@ Put here: from a study's `simulator` to something that reads explanations. Keep 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from neuron_assets.asking_sections import HostedSimulator, LocalSimulator, RulesSimulator
@@ -62,7 +63,8 @@ def open_simulator(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
         case RulesSimulator():
             yield Simulator(study.simulator_identity, lambda items: map(_simulate_by_rules, items))
         case HostedSimulator():
-            ask = json_simulation_question if section.method == "json" else echo_simulation_question
+            in_json = partial(json_simulation_question, room_to_think=section.room_to_think)
+            ask = in_json if section.method == "json" else echo_simulation_question
             with desk.opened(study, section, errand) as asked:
                 yield Simulator(
                     identity=asked.named(study.simulator_identity),

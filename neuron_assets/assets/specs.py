@@ -30,7 +30,7 @@ DOCUMENTS = "documents"
 """Note of `excerpts`: the digest of the documents that it was cut from."""
 ANSWERED_BY = "answered_by"
 """Note of `explanations` and `simulations`: who made them, a model by who it was observed to be."""
-UNPARTITIONED = frozenset({"excerpts", "layer_summary"})
+UNPARTITIONED = frozenset({"excerpts", "layer_summary", "spending"})
 BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
 KINDS: Mapping[str, set[str]] = {
@@ -45,6 +45,7 @@ _HINTS: Mapping[str, str] = {
     "neuron_statistics": "Made in the same forward pass as `activations`; the two are materialized together.",
     "explanations": "Under Metadata, `sample` shows a neuron. Config: `per_layer` or `all` explain more of them.",
     "layer_summary": "Under Metadata, `trend_by_depth` and `distribution` show plots.",
+    "spending": "As the ledger stood when it was made. Under Metadata, `by_layer` shows tokens, money and seconds.",
 }
 
 

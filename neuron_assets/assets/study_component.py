@@ -11,7 +11,7 @@ from functools import cache
 import dagster as dg
 
 from neuron_assets.assets.activations import Progress, activations_asset, log_progress
-from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.asked import RequestDesk, Tell, log_answers
 from neuron_assets.assets.candidates import candidates_asset
 from neuron_assets.assets.excerpts import excerpts_asset
 from neuron_assets.assets.explanations import explanations_asset
@@ -21,6 +21,7 @@ from neuron_assets.assets.layer_summary import layer_summary_asset
 from neuron_assets.assets.scores import scores_asset
 from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY
+from neuron_assets.assets.spending import spending_assets
 from neuron_assets.project import current_project
 from neuron_assets.study import Study, read_study
 
@@ -41,18 +42,19 @@ def build_study(study: Study) -> dg.Definitions:
         # Backfill policies, partitioned checks and observable sources: Dagster is pinned and their use is tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return dg.Definitions(assets=[*(step(study) for step in STEPS), *language_model_assets(study)])
+        steps = [step(study) for step in STEPS]
+        return dg.Definitions(assets=[*steps, *spending_assets(study), *language_model_assets(study)])
 
 
 @cache  # Dagster takes two studies together only where their resources are the same object
 def table_resources(
-    root: str, requests: str, progress: Progress = log_progress, *, offline: bool = False
+    root: str, requests: str, progress: Progress = log_progress, tell: Tell = log_answers, *, offline: bool = False
 ) -> Mapping[str, object]:
-    """What the assets of every study need: the tables below `root`, and who hears how far a pass has come.
+    """What the assets of every study need: the tables below `root`, and who hears how far a pass and asking have come.
 
     `requests` is where answers of language models are kept; offline, nothing else is asked.
     """
-    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline)
+    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "desk": desk}
 
 

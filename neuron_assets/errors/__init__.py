@@ -37,6 +37,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── UntrustedServer
     │   ├── ModelChanged
     │   ├── NotAnsweredYet
+    │   ├── NoBatches
+    │   ├── BatchNotDone
     │   └── StoreUnusable
     ├── RequestError            did one request fail? It becomes a row
     │   ├── TryAgain
@@ -56,11 +58,13 @@ Here: the classes and their messages. Not here: who catches what.
 """
 
 from neuron_assets.errors.asking import (
+    BatchNotDone,
     BudgetSpent,
     KeyMissing,
     KeyRefused,
     LanguageModelError,
     ModelChanged,
+    NoBatches,
     NotAnsweredYet,
     ParametersRefused,
     PriceUnknown,
@@ -113,6 +117,7 @@ from neuron_assets.errors.tables import (
 
 __all__ = [
     "ActivationsTooLarge",
+    "BatchNotDone",
     "BudgetSpent",
     "ChangedInput",
     "CorpusError",
@@ -130,6 +135,7 @@ __all__ = [
     "ModelChanged",
     "NeuronAssetsError",
     "NeuronOutOfRange",
+    "NoBatches",
     "NoDocuments",
     "NonFiniteActivations",
     "NotAnsweredYet",

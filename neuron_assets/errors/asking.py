@@ -107,6 +107,21 @@ class NotAnsweredYet(LanguageModelError):
         )
 
 
+class NoBatches(LanguageModelError):
+    def __init__(self, who: str, reason: str) -> None:
+        super().__init__(
+            f"{who} cannot be asked in batches: {reason}. Write `mode: direct` under `asking` in the study."
+        )
+
+
+class BatchNotDone(LanguageModelError):
+    def __init__(self, server: str, batch: str, reason: str) -> None:
+        super().__init__(
+            f"The batch {batch} at {server} was not done: {reason}. What it answered is kept; materialize again to ask "
+            "the rest, or write `mode: direct` under `asking` in the study."
+        )
+
+
 class StoreUnusable(LanguageModelError):
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"The request store {url} cannot be used: {reason}. Nothing is asked that could not be kept.")

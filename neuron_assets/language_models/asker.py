@@ -47,6 +47,8 @@ class Requested:
     """None where nothing was answered."""
     seconds: float
     outcome: Outcome
+    batch: bool = False
+    """Whether it was part of a provider's batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +103,9 @@ class Progress:
     n_failures: int = 0
     n_requests: int = 0
     """Sent so far; answers beyond them were in the store."""
+    batch: str = ""
+    """What was last heard of a provider's batch, in words."""
+
+    def __str__(self) -> str:
+        counts = f"{self.n_answers:,} done, {self.n_requests:,} asked, {self.n_failures:,} failed"
+        return f"{counts}; {self.batch}" if self.batch else counts

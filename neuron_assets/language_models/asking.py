@@ -58,7 +58,7 @@ def ask_all(
     asking = _Asking(asker, on_progress)
     window = max(asker.limits.window, 2 * asker.limits.most_at_once)
     ahead: deque[Future[Answer[T]]] = deque()
-    with _loop_in_a_thread() as submit:
+    with loop_in_a_thread() as submit:
         try:
             submit(asking.begin()).result()
             for question in questions:
@@ -206,7 +206,7 @@ class _Asking:
         tries = AsyncRetrying(
             retry=retry_if_exception(_is_worth_another_try),
             stop=stop_after_attempt(self._limits.most_tries),
-            wait=_seconds_before_next,
+            wait=seconds_before_next,
             sleep=self._asker.sleep,
             reraise=True,
         )
@@ -240,7 +240,7 @@ class _Asking:
             parameters=self._parameters,
             about=question.about,
         )
-        self._record(question, replied, _outcome(question, replied), began)
+        self._record(question, replied, outcome_of(question, replied), began)
         if replied.identity != self._identity:
             raise ModelChanged(self._asker.name, str(self._identity), replied.identity)
         return replied
@@ -261,14 +261,15 @@ def _is_worth_another_try(error: BaseException) -> bool:
     return isinstance(error, TryAgain) and not error.crowded
 
 
-def _seconds_before_next(state: RetryCallState) -> float:
+def seconds_before_next(state: RetryCallState) -> float:
     """Backs off, with jitter; the server's own wish goes first, within bounds."""
     error = None if state.outcome is None else state.outcome.exception()
     wish = error.after if isinstance(error, TryAgain) and error.after is not None else 0.0
     return min(max(_BACKOFF(state), wish), LONGEST_PAUSE_S)
 
 
-def _outcome(question: Question[Any], replied: Replied) -> Outcome:
+def outcome_of(question: Question[Any], replied: Replied) -> Outcome:
+    """Whether its reply can be read."""
     try:
         question.read(replied.reply)
     except UnreadableReply:
@@ -277,7 +278,7 @@ def _outcome(question: Question[Any], replied: Replied) -> Outcome:
 
 
 @contextmanager
-def _loop_in_a_thread() -> Iterator[Callable[[Coroutine[Any, Any, T]], Future[T]]]:
+def loop_in_a_thread() -> Iterator[Callable[[Coroutine[Any, Any, T]], Future[T]]]:
     """An event loop of its own, whatever runs in this thread; gives the way to hand it work."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="asking", daemon=True)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-import httpx2  # what openai 3 is built on
 import openai
 
 from neuron_assets.errors import (
@@ -30,6 +29,7 @@ from neuron_assets.language_models.refusals import (
     Refusal,
     error_of_refusal,
     error_without_answer,
+    found_nobody,
     masked,
     read_refusal,
     refusal_in,
@@ -39,6 +39,8 @@ from neuron_assets.language_models.server_settings import ServerSettings, check_
 from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message, Prompt
 
 T = TypeVar("T")
+
+Answered = Mapping[str, Any] | Refusal
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,6 +77,16 @@ class OpenAICompatible:
         return f"OpenAICompatible({self._settings.model!r} at {self._settings.address})"
 
     @property
+    def server(self) -> str:
+        """Host, port and path."""
+        return self._settings.address
+
+    @property
+    def alias(self) -> str:
+        """What the study calls the model."""
+        return self._settings.model
+
+    @property
     def parameters(self) -> Mapping[str, Any]:
         """What the study chose. What a server makes of it follows from who it is, so that is not in here."""
         return {"api": self._settings.api, "structured": self._settings.structured, **self._settings.sampling}
@@ -93,10 +105,18 @@ class OpenAICompatible:
 
     async def reply(self, prompt: Prompt, variant: int = 0) -> Replied:
         """One attempt, repeated only where the server wants the same said in another way."""
-        if self._facts is None:
-            self._facts = await self._read_facts()
-        server = self._settings.address
+        await self.see_facts()
         answer = await self._answer(path_of(prompt, self._settings), prompt, variant)
+        return await self.read(answer, prompt)
+
+    def body(self, prompt: Prompt, variant: int = 0) -> tuple[str, Body]:
+        """What `reply` sends, as far as the server's habits are known: the path below the base URL, and the body."""
+        return path_of(prompt, self._settings), body_of(prompt, self._settings, self._habits, variant)
+
+    async def read(self, answer: Mapping[str, Any], prompt: Prompt) -> Replied:
+        """The reply in a body that came back, by whichever way; raises TryAgain where it holds none."""
+        await self.see_facts()
+        server = self._settings.address
         reply = read_reply(answer, prompt, server=server)
         usage = read_usage(answer, prompt, reply, server=server)
         return Replied(reply, usage, f"{answer.get('model') or self._settings.model}@{server}{self._facts}")
@@ -120,7 +140,7 @@ class OpenAICompatible:
         while True:
             habits = self._habits
             body = body_of(prompt, self._settings, habits, variant)
-            answer = await self._sent(path, body)
+            answer = await self.exchange(path, body)
             if not isinstance(answer, Refusal):
                 return answer
             if self._habits != habits:
@@ -130,20 +150,37 @@ class OpenAICompatible:
                 raise error_of_refusal(answer, self._settings.address, self._settings.model)
             self._habits = changed
 
-    async def _sent(self, path: str, body: Body | None = None) -> Mapping[str, Any] | Refusal:
-        """The JSON object that came back, or what the server said instead; raises where neither came."""
-        text = await self._guarded(lambda client: self._text(client, path, body))
+    async def exchange(self, path: str, body: Body | None = None, file: bytes | None = None) -> Answered:
+        """The JSON object that came back, or what the server said instead; raises where neither came.
+
+        Without a body it is a GET; with a file, that and the body are the parts of a form.
+        """
+        text = await self.text(path, body, file)
         if isinstance(text, Refusal):
             return text
-        answer = _read_object(masked(text, self._opened().api_key))
+        answer = _read_object(text)
         if isinstance(answer, TryAgain):
             raise answer
         return answer
 
-    async def _text(self, client: openai.AsyncOpenAI, path: str, body: Body | None) -> str:
-        if body is None:
-            return await client.get(path, cast_to=str, options=self._options)
-        return await client.post(path, cast_to=str, body=body, options=self._options)
+    async def text(self, path: str, body: Body | None = None, file: bytes | None = None) -> str | Refusal:
+        """As `exchange`, whatever the text is; without the key, should it stand there."""
+
+        async def ask(client: openai.AsyncOpenAI) -> str:
+            if body is None:
+                return await client.get(path, cast_to=str, options=self._options)
+            if file is None:
+                return await client.post(path, cast_to=str, body=body, options=self._options)
+            form: openai.RequestOptions = {
+                **self._options,
+                "headers": {**self._options["headers"], "Content-Type": "multipart/form-data"},
+            }
+            return await client.post(
+                path, cast_to=str, body=body, files=[("file", ("requests.jsonl", file))], options=form
+            )
+
+        text = await self._guarded(ask)
+        return text if isinstance(text, Refusal) else masked(text, self._opened().api_key)
 
     async def _guarded(self, ask: Callable[[openai.AsyncOpenAI], Awaitable[T]]) -> T | Refusal:
         """What the client gives, or what the server said instead; raises errors of ours, and none of the library's."""
@@ -155,7 +192,7 @@ class OpenAICompatible:
             return read_refusal(error, client.api_key)
         except openai.OpenAIError as error:
             failure = error_without_answer(error, timeout_s=self._settings.timeout_s)
-            if not self._was_there and isinstance(error.__cause__, httpx2.ConnectError):
+            if not self._was_there and found_nobody(error):
                 failure = ServerUnreachable(self._settings.address, str(failure))
         else:
             self._was_there = True
@@ -163,9 +200,14 @@ class OpenAICompatible:
         # Raised here, outside the library's own error: one that remembers it would show what the server said, unmasked.
         raise failure
 
+    async def see_facts(self) -> None:
+        """Reads what the server lists about the model, once: it is a part of who answers."""
+        if self._facts is None:
+            self._facts = await self._read_facts()
+
     async def _read_facts(self) -> str:
         """A digest of what the server lists about the model and keeps to; empty where it lists nothing."""
-        listed = await self._sent("/models")
+        listed = await self.exchange("/models")
         if isinstance(listed, Refusal):
             error = error_of_refusal(listed, self._settings.address, self._settings.model)
             if isinstance(error, TryAgain):  # a list that is missing for a moment must not make somebody else of it
@@ -182,6 +224,7 @@ class OpenAICompatible:
                 base_url=self._settings.base_url,
                 timeout=openai.Timeout(self._settings.timeout_s, connect=_SECONDS_TO_CONNECT),
                 max_retries=0,
+                http_client=openai.DefaultAioHttpClient(),  # its default one takes twice the processor time
             )
         return self._client
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp  # what openai sends by
 import openai
 
 from neuron_assets.errors import (
@@ -92,11 +93,24 @@ def error_of_refusal(refusal: Refusal, server: str, model: str) -> NeuronAssetsE
 
 def error_without_answer(error: openai.OpenAIError, *, timeout_s: float) -> NeuronAssetsError:
     """The error of ours where no whole answer came: it took too long, or the connection broke."""
-    if isinstance(error, openai.APITimeoutError):
+    below = _below(error)
+    is_broken = isinstance(below, aiohttp.ClientError) and not isinstance(below, TimeoutError)
+    if isinstance(error, openai.APITimeoutError) and not is_broken:
         return TryAgain(f"nothing within {timeout_s:g} s")
     if isinstance(error, openai.APIConnectionError):
-        return TryAgain(f"the connection failed ({type(error.__cause__ or error).__name__})")
+        return TryAgain(f"the connection failed ({type(below).__name__})")
     return RequestRefused(f"the client does not send it ({type(error).__name__})")
+
+
+def found_nobody(error: openai.OpenAIError) -> bool:
+    """Whether there was no server to connect to."""
+    return isinstance(_below(error), aiohttp.ClientConnectorError)
+
+
+def _below(error: openai.OpenAIError) -> BaseException:
+    """What aiohttp said: on the way up, a connection that was refused or broke becomes one that took too long."""
+    cause = error.__cause__ or error
+    return cause.__cause__ or cause
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:

@@ -13,14 +13,18 @@ from functools import cache
 from itertools import zip_longest
 from typing import Any
 
-from neuron_assets.errors import TryAgain, UntrustedServer
+from neuron_assets.errors import TryAgain, UnreadableReply, UntrustedServer
 from neuron_assets.language_models.model import Usage
 from neuron_assets.method.questions import ChatPrompt, EchoedToken, EchoPrompt, Prompt, Reply
+from neuron_assets.method.simulating.echoed import token_starts
 
 _LOG = logging.getLogger(__name__)
 
 _BYTES_A_TOKEN = 2
 """Where a server tells no usage. Tables of tokens with numbers have more of it, so a budget is not overrun unseen."""
+
+_DECIMALS = 6
+"""Of log-probabilities: no server computes more of them rightly."""
 
 _NO_TEXT = re.compile(r"(?:bytes:)?(?:\\x[0-9a-fA-F]{2})+|<0x[0-9A-F]{2}>|[^\x21-\x7e]|▁")
 """What servers write in different ways: space, and whatever is not ASCII."""
@@ -67,7 +71,8 @@ def _echo(choice: Mapping[str, Any], prompt: EchoPrompt, *, server: str, n_in: i
         EchoedToken(str(token), _alternatives(top, place, server))
         for place, (token, top) in enumerate(zip(tokens, tops, strict=True))
     ]
-    return Reply(text=prompt.text, echoed=_only_prompt(echoed, prompt.text, server, n_in))
+    of_prompt = _only_prompt(echoed, prompt.text, server, n_in)
+    return Reply(text=prompt.text, echoed=_only_wanted(of_prompt, prompt))
 
 
 def _alternatives(top: object, place: int, server: str) -> dict[str, float]:
@@ -77,7 +82,7 @@ def _alternatives(top: object, place: int, server: str) -> dict[str, float]:
         raise UntrustedServer(server, f"it gives no alternatives for the echoed token {place}")
     if not all(isinstance(value, int | float) and not math.isnan(value) for value in top.values()):
         raise UntrustedServer(server, f"its log-probabilities for the echoed token {place} are no numbers")
-    return {str(token): float(value) for token, value in top.items()}
+    return {str(token): round(float(value), _DECIMALS) for token, value in top.items() if value > -math.inf}
 
 
 def _only_prompt(echoed: list[EchoedToken], text: str, server: str, n_in: int | None) -> tuple[EchoedToken, ...]:
@@ -92,6 +97,20 @@ def _only_prompt(echoed: list[EchoedToken], text: str, server: str, n_in: int | 
     far = next(place for place, (a, b) in enumerate(zip_longest(got, text)) if a != b) if got != text else 0
     raise UntrustedServer(
         server, f"it was to echo the prompt, and sent {got[far : far + 40]!r} from character {far} on"
+    )
+
+
+def _only_wanted(echoed: tuple[EchoedToken, ...], prompt: EchoPrompt) -> tuple[EchoedToken, ...]:
+    """Alternatives of a whole prompt are 20 times those in the places that are asked about, and each reply is kept."""
+    if not prompt.places:
+        return echoed
+    try:
+        starts = token_starts([token.text for token in echoed], prompt.text)
+    except UnreadableReply:
+        return echoed  # which the reader will say
+    wanted = frozenset(prompt.places)
+    return tuple(
+        token if start in wanted else EchoedToken(token.text) for token, start in zip(echoed, starts, strict=True)
     )
 
 

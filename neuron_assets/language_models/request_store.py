@@ -25,6 +25,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    bindparam,
     delete,
     func,
     select,
@@ -66,6 +67,9 @@ _OBSERVED = Table(
     Column("identity", String, nullable=False),
     Column("observed_at", DateTime, nullable=False),  # UTC
 )
+
+_ONE = select(_ANSWERS).where(_ANSWERS.c.key == bindparam("wanted"))
+"""Built once: it is looked into once a question."""
 
 _SECRET = re.compile(
     r"api[-_ ]?key|authori[sz]ation|secret|passw|credential|bearer|cookie|(^|access[-_]|api[-_])token$", re.IGNORECASE
@@ -137,7 +141,7 @@ class RequestStore:
     def get(self, key: str) -> Kept | None:
         """The answer, or None where it was never given; one that cannot be read raises StoreUnusable."""
         with self.database.transaction() as connection:
-            row = connection.execute(select(_ANSWERS).where(_ANSWERS.c.key == key)).one_or_none()
+            row = connection.execute(_ONE, {"wanted": key}).one_or_none()
         return None if row is None else self._read(row).kept
 
     def put(  # noqa: PLR0913  # all that there is to keep

@@ -39,6 +39,8 @@ class EchoPrompt:
     text: str
     layout: str
     n_alternatives: int = 15
+    places: tuple[int, ...] = ()
+    """Characters before the tokens whose alternatives are wanted, and kept; where none is named, all are."""
 
 
 Prompt = ChatPrompt | EchoPrompt
@@ -50,7 +52,10 @@ class EchoedToken:
 
     text: str
     alternatives: Mapping[str, float] = field(default_factory=dict)
-    """Log-probability, in nats, of the likeliest tokens in this place given all before; empty for the first token."""
+    """Log-probability, in nats, of the likeliest tokens in this place given all before.
+
+    Empty for the first token of a text, and where the prompt names its `places`, in all others.
+    """
 
 
 @dataclass(frozen=True, slots=True)

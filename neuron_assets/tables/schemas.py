@@ -183,6 +183,31 @@ class LayerSummary(_Table):
     worst_neuron: pl.Int32 = pa.Field(nullable=True, ge=0, description="neuron_index of the lowest score.")
 
 
+class Spending(_Table):
+    """What asking a server has taken so far, in all runs of the study, by step, layer and model."""
+
+    asset: pl.String = pa.Field(description="Step that asked: explanations or simulations.")
+    layer_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Layer, from 0; null for what is of no layer.")
+    model: pl.String = pa.Field(description="Who answered, as observed: model and server.")
+    requests: pl.Int64 = pa.Field(ge=1, description="Sent, whatever came of them; answers that were kept are in none.")
+    answered: pl.Int64 = pa.Field(ge=0, description="Requests whose reply could be read.")
+    unreadable: pl.Int64 = pa.Field(ge=0, description="Requests whose reply could not be read; they are charged, too.")
+    refused: pl.Int64 = pa.Field(ge=0, description="Requests that the server refused for good.")
+    retried: pl.Int64 = pa.Field(ge=0, description="Requests that it did not answer, and that were to be sent again.")
+    tokens_in: pl.Int64 = pa.Field(ge=0, description="Tokens sent, as the server counts them.")
+    tokens_out: pl.Int64 = pa.Field(ge=0, description="Tokens of the replies.")
+    tokens_cached: pl.Int64 = pa.Field(ge=0, description="Those of tokens_in that the server had seen before.")
+    cached_share: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=1, description="tokens_cached / tokens_in; null where nothing was sent."
+    )
+    money: pl.Float64 = pa.Field(
+        nullable=True, ge=0, description="US dollars of the requests whose price is known; null where none is."
+    )
+    n_without_price: pl.Int64 = pa.Field(ge=0, description="Requests that were charged, and are not in money.")
+    median_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="Until the reply; null where none came.")
+    p95_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="95 % quantile of the same.")
+
+
 SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "excerpts": Excerpts,
     "activations": Activations,
@@ -192,6 +217,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "simulations": Simulations,
     "scores": Scores,
     "layer_summary": LayerSummary,
+    "spending": Spending,
 }
 
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -203,6 +229,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
+    "spending": ("asset", "layer_index", "model"),
 }
 """The columns that tell the rows of each table apart; tables are sorted by them or in the order they were made."""
 

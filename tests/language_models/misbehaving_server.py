@@ -138,9 +138,15 @@ def running(**fields: Any) -> Iterator[MisbehavingServer]:
         Route("/v1/completions", state.completion, methods=["POST"]),
         Route("/v1/models", state.models),
     ]
+    with serving(routes) as state.url:
+        yield state
+
+
+@contextmanager
+def serving(routes: list[Route]) -> Iterator[str]:
+    """The base URL below which these answer, until the end of the block."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    state.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
     config = uvicorn.Config(Starlette(routes=routes), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -148,7 +154,7 @@ def running(**fields: Any) -> Iterator[MisbehavingServer]:
     try:
         while not server.started:
             time.sleep(0.005)
-        yield state
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
     finally:
         server.should_exit = True
         thread.join()

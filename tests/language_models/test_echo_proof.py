@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from openai import AsyncOpenAI, OpenAI
 from neuron_assets.errors import UntrustedServer
 from neuron_assets.language_models.echo_proof import PROMPTS, prove_echo
 from neuron_assets.language_models.local_simulating import simulate_all_at_once
-from neuron_assets.method.questions import EchoedToken, EchoPrompt, Reply
+from neuron_assets.language_models.openai_compatible import OpenAICompatible
+from neuron_assets.language_models.server_settings import ServerSettings
+from neuron_assets.method.questions import EchoPrompt, Reply
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.expected import expected_values
 from tests.language_models.echo_server import EchoServer, Misbehaviour, served
@@ -93,16 +96,19 @@ def test_a_simulation_by_a_server_is_that_by_the_same_model_in_this_process(serv
 def _simulated_by(server: EchoServer, explanation: str, tokens: list[str]) -> np.ndarray:
     question = echo_simulation_question(explanation, tokens, FEW_SHOT, about="")
     assert isinstance(question.prompt, EchoPrompt)
-    with OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
-        # All of the small vocabulary: random weights do not put numbers among the likeliest.
-        reply = client.completions.create(
-            model=server.name, prompt=question.prompt.text, max_tokens=0, echo=True, logprobs=len(server.tokenizer)
-        )
-    logprobs = reply.choices[0].logprobs
-    assert logprobs is not None
-    pairs = zip(logprobs.tokens or [], logprobs.top_logprobs or [], strict=True)
-    echoed = tuple(EchoedToken(token, alternatives or {}) for token, alternatives in pairs)
-    return question.read(Reply(reply.choices[0].text, echoed=echoed)).expected
+    # All of the small vocabulary: random weights do not put numbers among the likeliest.
+    prompt = replace(question.prompt, n_alternatives=len(server.tokenizer))
+
+    async def asked() -> Reply:
+        model = OpenAICompatible(ServerSettings(server.base_url, server.name))
+        try:
+            return (await model.reply(prompt)).reply
+        finally:
+            await model.close()
+
+    reply = asyncio.run(asked())
+    assert sum(bool(token.alternatives) for token in reply.echoed) == len(tokens)  # the others are not kept
+    return question.read(reply).expected
 
 
 def test_the_server_also_lists_its_model_and_chats(server: EchoServer) -> None:

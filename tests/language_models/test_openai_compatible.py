@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import math
 import traceback
 from contextlib import nullcontext
+from dataclasses import replace
 from email.utils import formatdate
 from time import time
 from typing import Any
@@ -251,6 +253,25 @@ def test_a_server_that_was_there_and_goes_is_asked_again_later() -> None:
         ask(model)
 
 
+async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def test_a_server_that_hangs_up_without_a_word_is_asked_again_later() -> None:
+    async def one() -> None:
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        model = OpenAICompatible(ServerSettings(f"http://127.0.0.1:{port}/v1", MODEL, timeout_s=20))
+        async with server:
+            try:
+                await model.reply(QUESTION)
+            finally:
+                await model.close()
+
+    with pytest.raises(TryAgain, match=r"the connection failed \((ServerDisconnected|ClientOS)Error\)"):
+        asyncio.run(one())
+
+
 def refusing(name: str, message: str, **more: Any) -> Behaviour:
     return lambda body, _number: refusal(400, message, **more) if name in body else None
 
@@ -352,6 +373,23 @@ def test_a_sign_for_the_beginning_of_the_text_is_no_part_of_an_echo() -> None:
 
     assert "".join(token.text for token in reply.echoed) == ECHO.text
     assert reply.echoed[0].alternatives == {"x": -1.0}
+
+
+def test_only_the_alternatives_of_the_places_asked_about_are_kept_and_no_more_decimals_than_are_right() -> None:
+    kept = {"7": -0.1234567, "8": -30.0, "9": -math.inf}
+    places = (3, 12, 13)  # where the second and the fifth token begin, and none
+    with running(behaviour=logprobs_with(top_logprobs=[None, *[kept] * 5])) as server:
+        reply = ask(opened(server), replace(ECHO, places=places)).reply
+
+    assert [token.text for token in reply.echoed] == ["ein", " Fl", "uß\t", "unk", "now", "n\n"]
+    assert [dict(token.alternatives) for token in reply.echoed] == [
+        {},
+        {"7": -0.123457, "8": -30.0},
+        {},
+        {},
+        {"7": -0.123457, "8": -30.0},
+        {},
+    ]
 
 
 def logprobs_with(**changed: Any) -> Behaviour:

@@ -27,6 +27,7 @@ FEW_SHOT = [
 def test_the_prompt_stands_as_it_was_written() -> None:
     question = echo_simulation_question("names of cats.", [" Tom", "\t", "?"], FEW_SHOT, about="L0N1")
 
+    assert isinstance(question.prompt, EchoPrompt)
     assert question.prompt == EchoPrompt(
         "Each neuron below watches a text for one thing and rates every token of it, in the order of reading. A rating "
         "is a whole number: 0 where nothing of that thing is there, 10 where it could not be clearer. A token is rated "
@@ -43,6 +44,7 @@ def test_the_prompt_stands_as_it_was_written() -> None:
         "<tokens>\n Tom\t?\n\\t\t?\n?\t?\n</tokens>\n",
         "all_at_once/1",
         15,
+        (742, 747, 751),
     )
     assert (question.about, LAYOUT) == ("L0N1", "all_at_once/1")
 

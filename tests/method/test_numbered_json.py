@@ -81,10 +81,10 @@ def test_the_longest_reply_holds_the_most_wasteful_spelling(n_tokens: int) -> No
 
 
 def test_room_for_thinking_is_given_by_whoever_asks() -> None:
-    question = json_simulation_question("cats", ["x"], [], about="", longest_reply=9000)
+    question = json_simulation_question("cats", ["x"], [], about="", room_to_think=9000)
 
     assert isinstance(question.prompt, ChatPrompt)
-    assert question.prompt.longest_reply == 9000
+    assert question.prompt.longest_reply == prompt("cats", ["x"]).longest_reply + 9000
 
 
 def test_packaged_examples_can_be_read_by_the_reader() -> None:

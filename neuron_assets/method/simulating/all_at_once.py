@@ -84,8 +84,9 @@ def echo_simulation_question(
     before = shared_part(few_shot) + explanation_part(explanation, len(few_shot) + 1)
     part = excerpt_part(tokens)
     text = before + part.text
-    offsets = [len(before) + offset for offset in part.unknown_offsets]
-    return Question(EchoPrompt(text, LAYOUT), lambda reply: read_echoed(reply, text, offsets, UNKNOWN), about)
+    offsets = tuple(len(before) + offset for offset in part.unknown_offsets)
+    prompt = EchoPrompt(text, LAYOUT, places=offsets)
+    return Question(prompt, lambda reply: read_echoed(reply, text, offsets, UNKNOWN), about)
 
 
 def _revealed(excerpt: FewShotExcerpt) -> str:

@@ -45,12 +45,12 @@ def json_simulation_question(
     few_shot: Sequence[FewShotNeuron],
     *,
     about: str,
-    longest_reply: int | None = None,
+    room_to_think: int = 0,
 ) -> Question[SimulatedExcerpt]:
     """Asks how active a neuron of this explanation is on each token; of each worked neuron the first excerpt is shown.
 
-    `longest_reply` is in tokens of the simulator; unless given it is enough for a reply in the most wasteful spelling,
-    but not for a model that thinks first: its study says how much more it needs. Raises ValueError without tokens.
+    The reply may be as long as one in the most wasteful spelling, and `room_to_think` tokens of the simulator longer.
+    Raises ValueError without tokens.
     """
     if not tokens:
         raise ValueError("There is nothing to simulate: no tokens.")
@@ -61,7 +61,7 @@ def json_simulation_question(
         answer = _written(neuron.excerpts[0].scaled)
         messages += [Message("user", _ask(explained, cut, fence)), Message("assistant", answer)]
     messages.append(Message("user", _ask(*asked[-1], fence)))
-    longest = _longest_reply(len(tokens)) if longest_reply is None else longest_reply
+    longest = _longest_reply(len(tokens)) + room_to_think
     prompt = ChatPrompt(tuple(messages), NUMBERED_JSON, longest, schema=_schema(len(tokens)))
     return Question(prompt, partial(read_numbered_json, n_tokens=len(tokens)), about)
 

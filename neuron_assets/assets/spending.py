@@ -1,0 +1,76 @@
+"""What asking servers has taken so far, by step, layer and model; only in studies that ask one.
+
+Put here: the asset `spending`, and the way to the ledger of a study. Keep out: writing it down (`asked.py`), adding it
+up (`language_models/ledger.py`), the plots (`pictures.py`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import dagster as dg
+
+from neuron_assets.asking_sections import HostedExplainer, HostedSimulator
+from neuron_assets.assets.asked import RequestDesk, prices_of
+from neuron_assets.assets.pictures import spending_plot
+from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import Ledger, Spending
+from neuron_assets.study import Study
+from neuron_assets.tables.rows import frame
+
+REQUESTS = "requests"
+"""Note of `spending`: how many requests the ledger held."""
+
+
+def asks_a_server(study: Study) -> bool:
+    return isinstance(study.explainer, HostedExplainer) or isinstance(study.simulator, HostedSimulator)
+
+
+def spending_of(study: Study, requests: str) -> list[Spending]:
+    """What the study has asked; `requests` is where that is kept. Raises StoreUnusable."""
+    database = Database.open(requests)
+    try:
+        return Ledger(database, prices_of(study)).summary(study.name)
+    finally:
+        database.close()
+
+
+def n_requests(study: Study, requests: str) -> int:
+    """How many requests the study has made so far. Raises StoreUnusable."""
+    database = Database.open(requests)
+    try:
+        return Ledger(database).spent(study.name).requests
+    finally:
+        database.close()
+
+
+def spending_assets(study: Study) -> list[dg.AssetsDefinition]:
+    """The asset, or none where the study asks no server."""
+    return [_spending_asset(study)] if asks_a_server(study) else []
+
+
+def _spending_asset(study: Study) -> dg.AssetsDefinition:
+    @table_asset(study, "spending", also_after=["explanations", "simulations"])
+    def spending(context: dg.AssetExecutionContext, desk: dg.ResourceParam[RequestDesk]) -> Result:
+        rows = spending_of(study, desk.store)
+        table = frame("spending", {name.name: [getattr(row, name.name) for row in rows] for name in fields(Spending)})
+        facts = dict(_totals(rows))
+        if rows:
+            title = f"{study.name} · {labels(study, 'spending')}"
+            facts["by_layer"] = dg.MetadataValue.md(spending_plot(table, title))
+        context.add_asset_metadata(facts, asset_key(study, "spending"))
+        return hand_over(context, study, "spending", table, {REQUESTS: str(facts["requests"])})
+
+    return spending
+
+
+def _totals(rows: Sequence[Spending]) -> Mapping[str, Any]:
+    sums = ("requests", "answered", "tokens_in", "tokens_out", "tokens_cached", "n_without_price")
+    moneys = [row.money for row in rows if row.money is not None]
+    known = not rows or moneys
+    return {
+        **{name: sum(getattr(row, name) for row in rows) for name in sums},
+        "money": round(math.fsum(moneys), 6) if known else "unknown",
+    }

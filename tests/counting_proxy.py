@@ -1,0 +1,87 @@
+"""A proxy in front of a server, for tests: it passes everything on, and counts what it passes.
+
+Here: counting, and how many are under way at once. Not here: the servers.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+Body = dict[str, Any]
+
+
+@dataclass
+class CountingProxy:
+    """What one proxy has seen."""
+
+    behind: str
+    """The server's base URL."""
+    url: str = ""
+    """The proxy's own."""
+    bodies: list[Body] = field(default_factory=list)
+    """Of all requests for replies but those of one token, by which only is seen who answers."""
+    n_passed: int = 0
+    """All requests, whatever they are for."""
+    most_at_once: int = 0
+    _at_once: int = 0
+    _client: httpx2.AsyncClient | None = None
+
+    async def passed_on(self, request: Request) -> Response:
+        assert self._client is not None
+        content = await request.body()
+        self.n_passed += 1
+        if request.method == "POST" and not is_look(body := await request.json()):
+            self.bodies.append(body)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            path = request.path_params["path"]
+            answer = await self._client.request(request.method, f"{self.behind}/{path}", content=content)
+        finally:
+            self._at_once -= 1
+        return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+
+    @asynccontextmanager
+    async def connected(self, _app: Starlette) -> Any:
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(timeout=120, limits=limits) as self._client:
+            yield
+
+
+def is_look(body: Body) -> bool:
+    """Whether a request asks for a single token: nothing is asked, only who is there."""
+    return 1 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+
+
+@contextmanager
+def counting(behind: str) -> Iterator[CountingProxy]:
+    """A proxy on a free port of this machine, until the end of the block."""
+    proxy = CountingProxy(behind)
+    routes = [Route("/v1/{path:path}", proxy.passed_on, methods=["GET", "POST"])]
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    proxy.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+    app = Starlette(routes=routes, lifespan=proxy.connected)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+        yield proxy
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()

@@ -1,0 +1,271 @@
+"""The commands about asking: what they say before a run, after it, and of what is kept."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import NoReturn, get_args
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from neuron_assets.cli import main
+from neuron_assets.language_models.asker import Progress
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import Entry, Ledger, Outcome
+from neuron_assets.language_models.model import Usage
+from neuron_assets.terminal import progress_bars
+from tests.language_models.misbehaving_server import MODEL, MisbehavingServer
+from tests.polite_server import asking, is_a_probe, polite_server
+from tests.scenario import make_project, write_study
+
+NOWHERE = "http://127.0.0.1:9/v1"
+PRICES = {MODEL: {"tokens_in": 2.0, "tokens_out": 8.0}}
+
+
+def use(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the project at `root` the current one; the environment says nothing else."""
+    monkeypatch.setenv("DAGSTER_HOME", str(root / "dagster_home"))
+    for name in ("NEURON_ASSETS_DATA", "NEURON_ASSETS_STUDIES", "NEURON_ASSETS_REQUESTS", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a study that asks a server, which is not there, and a study of rules."""
+    make_project(tmp_path, **asking(NOWHERE, layers=[0, 1]))
+    write_study(tmp_path, "rules")
+    use(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def entry(model: str, usage: Usage, outcome: Outcome = "answered") -> Entry:
+    return Entry("tiny", "explanations", 11, model, 119.94, outcome, usage)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def words(result: Result, line: str) -> list[str]:
+    """The words of the first line that begins so."""
+    assert result.exit_code == 0, result.output
+    return next(each for each in result.output.splitlines() if each.strip().startswith(line)).split()
+
+
+def test_an_estimate_tells_requests_tokens_money_and_time_and_sends_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> NoReturn:
+        raise AssertionError("something is sent")
+
+    write_study(home, **asking("https://api.openai.com/v1", layers=[0, 1], prices=PRICES))
+    with monkeypatch.context() as patched:
+        for name in ("connect", "connect_ex", "sendto"):
+            patched.setattr(socket.socket, name, refuse)
+        patched.setattr(socket, "getaddrinfo", refuse)
+        result = run("estimate", "tiny")
+    explainer, simulator = words(result, "explainer"), words(result, "simulator")
+
+    assert (explainer[1], simulator[1:3]) == ("6", ["<=", "108"])
+    assert "exact once the activations are materialized" in result.output
+    tokens_in, tokens_out = (int(explainer[place].replace(",", "")) for place in (2, 3))
+    assert float(explainer[5]) == pytest.approx((2 * tokens_in + 8 * tokens_out) / 1e6, rel=0.01)
+    assert explainer[4].endswith("%")
+    assert explainer[6:] == ["3", "s"]
+    assert "40 prompts of" in result.output
+
+
+def test_an_unknown_price_is_said_to_be_unknown(home: Path) -> None:
+    result = run("estimate", "tiny", "--layers", "0")
+
+    assert words(result, "explainer")[5] == "unknown"
+    assert words(result, "simulator")[6] == "unknown"
+
+
+@pytest.mark.parametrize(("neurons", "requests"), [("5", "10"), ("all", "1,536")])
+def test_layers_and_neurons_may_be_chosen_as_for_a_run(home: Path, neurons: str, requests: str) -> None:
+    assert words(run("estimate", "tiny", "--neurons", neurons), "explainer")[1] == requests
+
+
+def test_a_study_of_rules_asks_nothing(home: Path) -> None:
+    assert run("estimate", "rules").output == "rules asks no server: explainer rules, simulator rules.\n"
+    assert run("ledger", "rules").output == "rules has asked no server so far.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("estimate", "nobody"), 2, "There is no study 'nobody'"),
+        (("estimate", "tiny", "--layers", "9"), 2, "Layer 9 does not exist"),
+        (("estimate", "tiny", "--layers", "3"), 2, "Layer 3 is not one of the study tiny"),
+        (("estimate", "tiny", "--neurons", "0"), 2, "neither a number from 1 nor"),
+        (("ledger", "nobody"), 2, "There is no study 'nobody'"),
+        (("requests", "import", "nothing.jsonl"), 2, "does not exist"),
+        (("requests", "prune"), 2, "Say which"),
+        (("requests", "prune", "--before", "yesterday"), 2, "does not match the format"),
+    ],
+)
+def test_a_wrong_request_says_why(home: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == code
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("arguments", [("ledger", "tiny"), ("estimate", "tiny"), ("requests", "status")])
+def test_a_store_that_cannot_be_used_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    (home / "no_database").write_text("something else, and long enough to be looked at" * 9, encoding="utf-8")
+    monkeypatch.setenv("NEURON_ASSETS_REQUESTS", str(home / "no_database"))
+
+    result = run(*arguments)
+
+    assert result.exit_code == 1
+    assert "no_database cannot be used" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_answers_that_are_no_answers_are_not_taken_over(home: Path) -> None:
+    (home / "bad.jsonl").write_text('{"key": 1}\n', encoding="utf-8")
+
+    result = run("requests", "import", str(home / "bad.jsonl"))
+
+    assert result.exit_code == 1
+    assert "line 1 is not an answered request" in result.output
+    assert run("requests", "status").output.startswith("0 answers in ")
+
+
+def test_a_file_that_cannot_be_written_is_named(home: Path) -> None:
+    (home / "in_the_way").mkdir()
+
+    result = run("requests", "export", str(home / "in_the_way"))
+
+    assert result.exit_code == 1
+    assert "in_the_way could not be written" in result.output
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Asked"]:
+    """A project whose study has asked a server, through the command line."""
+    root = tmp_path_factory.mktemp("asked")
+    with polite_server() as server, pytest.MonkeyPatch.context() as patched:
+        make_project(root, **asking(server.url, layers=[1], prices=PRICES))
+        use(root, patched)
+        materialized = run("materialize", "tiny")
+        assert materialized.exit_code == 0, materialized.output
+        yield Asked(root, server, materialized)
+
+
+@dataclass(frozen=True)
+class Asked:
+    root: Path
+    server: MisbehavingServer
+    materialized: Result
+
+    @property
+    def n_requests(self) -> int:
+        return sum(not is_a_probe(body) for body in self.server.bodies)
+
+
+@pytest.fixture
+def again(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    use(asked.root, monkeypatch)
+    return asked
+
+
+def test_a_run_ends_with_what_asking_has_taken(again: Asked) -> None:
+    spending = pl.read_parquet(again.root / "data" / "tiny" / "spending.parquet")
+
+    assert "summary of all layers and what asking has taken so far" in again.materialized.output
+    assert spending.select("asset", "layer_index").rows() == [("explanations", 1), ("simulations", 1)]
+    assert spending["requests"].sum() == again.n_requests
+    assert spending.select(pl.sum_horizontal("unreadable", "refused", "retried")).to_series().sum() == 0
+
+
+def test_what_asking_has_taken_is_made_anew_when_there_is_more_of_it(again: Asked) -> None:
+    n_before = again.n_requests
+    nothing_new = run("materialize", "tiny")
+    database = Database.open(str(again.root / "data" / "requests.sqlite"))
+    Ledger(database).record(entry(f"{MODEL}@elsewhere", Usage(10, 2)))
+    database.close()
+    grown = run("materialize", "tiny")
+
+    assert "everything asked for is there" in nothing_new.output
+    assert again.n_requests == n_before
+    assert [line.strip() for line in grown.output.splitlines()][1] == "what asking has taken so far"
+    assert pl.read_parquet(again.root / "data" / "tiny" / "spending.parquet")["requests"].sum() == n_before + 1
+
+
+def test_the_ledger_is_shown_by_step_and_layer(again: Asked) -> None:
+    explanations = words(run("ledger", "tiny"), "explanations")
+
+    assert explanations[1:4] == ["L1", "3", "0"]
+    assert float(explanations[7]) > 0
+
+
+def test_after_a_run_the_estimate_rests_on_the_ledger_and_says_so(again: Asked) -> None:
+    result = run("estimate", "tiny")
+
+    assert "answers to this study, in its ledger" in result.output
+    assert int(words(result, "simulator")[1]) == again.n_requests - 3
+
+
+def test_answers_travel_from_one_store_to_another_and_are_forgotten(
+    again: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = again.root / "answers.jsonl"
+    n = again.n_requests
+    status, exported = run("requests", "status"), run("requests", "export", str(file))
+    monkeypatch.setenv("NEURON_ASSETS_REQUESTS", str(again.root / "other.sqlite"))
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    imports = [run("requests", "import", str(file)).output for _ in range(2)]
+    identity = json.loads(file.read_text(encoding="utf-8").splitlines()[0])["identity"]
+    prunes = [
+        run("requests", "prune", *which).output
+        for which in (("--before", today), ("--model", "nobody"), ("--model", identity, "--before", "2999-01-01"))
+    ]
+
+    assert status.output.startswith(f"{n} answers in ")
+    assert exported.output == f"{n} answers written to {file}\n"
+    assert imports == [f"{n} answers taken over\n", "0 answers taken over\n"]
+    assert prunes == ["0 answers forgotten\n", "0 answers forgotten\n", f"{n} answers forgotten\n"]
+    assert run("requests", "status").output.startswith("0 answers in ")
+
+
+def test_no_line_is_cut_at_80_columns(home: Path) -> None:
+    """However much was asked, and whatever the model is called."""
+    model = f"a-provider/{'a-long-name-' * 9}[bold]70b"
+    database = Database.open(str(home / "data" / "requests.sqlite"))
+    for outcome in get_args(Outcome):
+        Ledger(database).record(entry(model, Usage(98_765_432, 12_345_678, 98_765_432), outcome))
+    database.close()
+    for asset in ("explainer", "simulator"):
+        written = asking(NOWHERE)[asset]
+        assert isinstance(written, dict)
+        written["model"] = model
+        write_study(home, **asking(NOWHERE, neurons="all", **{asset: written}))
+        told = [run("ledger", "tiny").output, run("estimate", "tiny").output]
+
+        assert not [line for output in told for line in output.splitlines() if len(line) > 80 or "…" in line]
+        assert model in "".join(line.strip() for line in told[0].splitlines())
+        assert "unknown" in told[0]
+
+
+def test_how_far_asking_has_come_is_shown_and_not_cut_at_80_columns() -> None:
+    shown = StringIO()
+    console = Console(file=shown, force_terminal=True, width=80)
+    with progress_bars(console) as (of_pass, of_asking):
+        of_pass(None)(3, 7)
+        of_asking(None, "explanations of L001")(Progress(3, 1, 2))
+        of_asking(None, "simulations of L001")(Progress(123_456, 1_234, 123_432))
+
+    assert "123,456 done, 123,432 asked, 1,234 failed" in shown.getvalue()
+    assert "…" not in shown.getvalue()
