@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from neuron_assets.assets.asked import Errand, RequestDesk
+from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.books import Errand
 from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.definitions import build_definitions
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy

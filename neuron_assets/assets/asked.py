@@ -5,7 +5,6 @@ itself (`language_models/asking.py`).
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,16 +21,15 @@ from neuron_assets.asking_sections import (
     LocalSimulator,
     Simulator,
 )
+from neuron_assets.assets.books import Books, Errand
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.errors import ModelChanged, NotAnsweredYet
-from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
+from neuron_assets.language_models.asker import Asker, Limits, Progress
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Budget, Entry, Ledger, check_budget
 from neuron_assets.language_models.local_identity import who_is
-from neuron_assets.language_models.model import LanguageModel, Usage
+from neuron_assets.language_models.model import LanguageModel
 from neuron_assets.language_models.open_batches import OpenBatches
-from neuron_assets.language_models.prices import Price, price_of
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.server_settings import ServerSettings
 from neuron_assets.method.questions import Question
@@ -61,16 +59,6 @@ def log_answers(log: logging.Logger, what: str) -> Callable[[Progress], None]:
     return on_progress
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """For which asset and layer of which run something is asked."""
-
-    asset: str
-    layer_index: int | None
-    run_id: str | None
-    on_progress: Callable[[Progress], None] = lambda _progress: None
-
-
 def errand(context: dg.AssetExecutionContext, desk: "RequestDesk", table: str) -> Errand:
     key = context.partition_key
     return Errand(table, layer_index(key), context.run.run_id, desk.tell(context.log, f"{table} of {key}"))
@@ -82,7 +70,7 @@ class Asked:
 
     asker: Asker
     errand: Errand
-    spent: "_Tally"
+    books: Books
     asking: AskingSection
     open_batches: OpenBatches
 
@@ -101,7 +89,7 @@ class Asked:
 
     def facts(self) -> Mapping[str, Any]:
         """Requests, tokens, money and who answered, for the layer's metadata."""
-        return self.spent.facts()
+        return self.books.facts()
 
 
 def observed_identity(identity: str, observed: str) -> str:
@@ -126,43 +114,28 @@ class RequestDesk:
         self, study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer, errand: Errand
     ) -> Iterator[Asked]:
         """Raises LanguageModelError where the model cannot be asked."""
-        model, name = _open_model(study, section)
-        prices = prices_of(study)
+        model, name = _open_model(study, section, offline=self.offline)
         with ExitStack() as stack:
             database = Database.open(self.store)
             stack.callback(database.close)
-            store, ledger = RequestStore(database), Ledger(database, prices)
-            budget = Budget(**study.budget.model_dump())
-            tally = _Tally(prices)
-
-            def before_asking() -> None:
-                check_budget(ledger.spent(study.name), budget, study.name)
-
-            def record(asked: Requested) -> None:
-                tally.add(asked)
-                ledger.record(
-                    Entry(
-                        study=study.name,
-                        asset=errand.asset,
-                        layer_index=errand.layer_index,
-                        model=asked.identity,
-                        usage=asked.usage or Usage(),
-                        seconds=asked.seconds,
-                        outcome=asked.outcome,
-                        batch=asked.batch,
-                        run_id=errand.run_id,
-                    )
-                )
-
+            books = Books(study, errand, database)
             limits = Limits(
                 most_at_once=1 if isinstance(section, LocalExplainer) else study.asking.most_at_once,
                 most_tries=study.asking.most_tries,
                 most_asks=section.asks,
             )
-            bounds = (self._observed.get(name), self.offline, before_asking, record)
-            asker = self._observing(Asker(model, name, store, limits, *bounds))
+            asker = Asker(
+                model=model,
+                name=name,
+                store=RequestStore(database),
+                limits=limits,
+                identity=self._observed.get(name),
+                offline=self.offline,
+                before_asking=books.check,
+                record=books.record,
+            )
             try:
-                yield Asked(asker, errand, tally, study.asking, OpenBatches(database))
+                yield Asked(self._observing(asker), errand, books, study.asking, OpenBatches(database))
             except ModelChanged:
                 self._observed.pop(name, None)
                 raise
@@ -200,37 +173,10 @@ class RequestDesk:
         return replace(asker, identity=self._observed[asker.name])
 
 
-class _Tally:
-    """What one step has asked."""
-
-    def __init__(self, prices: Mapping[str, Price]) -> None:
-        self._prices = prices
-        self._lock = threading.Lock()  # it is told on the thread that asks
-        self._asked: list[Requested] = []
-
-    def add(self, asked: Requested) -> None:
-        with self._lock:
-            self._asked.append(asked)
-
-    def facts(self) -> Mapping[str, Any]:
-        with self._lock:
-            asked = list(self._asked)
-        answered = [(one.usage, price_of(one.identity, self._prices), one.batch) for one in asked if one.usage]
-        usages = [usage for usage, _, _ in answered]
-        moneys = [price and price.money(usage, batch=batch) for usage, price, batch in answered]
-        facts: dict[str, Any] = {
-            "requests": len(asked),
-            "tokens_in": sum(usage.tokens_in for usage in usages),
-            "tokens_out": sum(usage.tokens_out for usage in usages),
-            "tokens_cached": sum(usage.tokens_cached for usage in usages),
-        }
-        if None not in moneys:
-            facts["money"] = round(sum(money or 0.0 for money in moneys), 6)
-        return facts
-
-
-def _open_model(study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer) -> tuple[LanguageModel, str]:
-    """The model, and what it is called in messages and in the store."""
+def _open_model(
+    study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer, *, offline: bool
+) -> tuple[LanguageModel, str]:
+    """The model, and what it is called in messages and in the store; offline it needs no key."""
     if isinstance(section, LocalExplainer):
         local = open_local(section, section.temperature, section.seed)
         return local, f"local/{section.model}"
@@ -240,7 +186,7 @@ def _open_model(study: Study, section: HostedExplainer | HostedSimulator | Local
     settings = ServerSettings(
         base_url=section.base_url,
         model=section.model,
-        api_key_env=section.key_variable,
+        api_key_env=None if offline else section.key_variable,
         structured=section.structured,
         temperature=section.temperature,
         top_p=section.top_p,
@@ -265,7 +211,3 @@ def open_local(section: LocalExplainer | LocalSimulator, temperature: float = 0.
     return open_local_model(
         section.model, device=device, dtype=section.dtype, revision=section.revision, temperature=temperature, seed=seed
     )
-
-
-def prices_of(study: Study) -> Mapping[str, Price]:
-    return {name: Price(**price.model_dump()) for name, price in study.prices.items()}

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from neuron_assets.asking_sections import HostedExplainer, HostedSimulator, LocalExplainer
-from neuron_assets.assets.asked import prices_of
+from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.errors import NoDocuments, TableError

@@ -21,7 +21,8 @@ from neuron_assets.asking_sections import (
     RulesExplainer,
     WrittenExplainer,
 )
-from neuron_assets.assets.asked import Errand, RequestDesk
+from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.books import Errand
 from neuron_assets.errors import UnreadableStudy
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question, rows_to_show

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from neuron_assets.asking_sections import HostedSimulator, LocalSimulator, RulesSimulator
-from neuron_assets.assets.asked import Errand, RequestDesk, observed_identity, open_local
+from neuron_assets.assets.asked import RequestDesk, observed_identity, open_local
+from neuron_assets.assets.books import Errand
 from neuron_assets.errors import ExplanationError
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.language_models.request_store import RequestStore

@@ -102,6 +102,7 @@ class BatchRounds:
         if batch.batch_id is not None:
             return batch
         path = next(iter(wanted.values())).path
+        self._asker.before_asking()
         try:
             batch_id = await self._tried(partial(self._provider.start, batch.file_id, path))
         except NoBatches:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from neuron_assets.asking_sections import HostedExplainer
-from neuron_assets.assets.asked import Errand, RequestDesk, log_answers
+from neuron_assets.assets.asked import RequestDesk, log_answers
+from neuron_assets.assets.books import Errand
 from neuron_assets.errors import (
     BatchNotDone,
     BudgetSpent,
     InvalidStudy,
-    KeyRefused,
     NotAnsweredYet,
 )
 from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
@@ -252,15 +252,6 @@ def test_the_key_is_sent_and_stands_nowhere(
     assert "batch-0" in caplog.text
     assert not any(KEY in text for text in told)
     assert KEY.encode() not in kept
-
-
-def test_a_wrong_key_ends_the_run_before_anything_is_uploaded(database: Database) -> None:
-    closed = (401, {"error": {"message": "Who are you?"}})
-
-    with batch_server(answer=lambda _: closed) as server, pytest.raises(KeyRefused):
-        ask(questions(4), server, database)
-
-    assert not server.files
 
 
 def test_a_study_in_batches_pays_half_and_another_run_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

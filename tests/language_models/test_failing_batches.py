@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from neuron_assets.errors import (
     BatchNotDone,
+    KeyRefused,
     ModelChanged,
     NoBatches,
     QuotaSpent,
@@ -246,3 +247,12 @@ def test_a_model_that_is_no_servers_is_refused(database: Database) -> None:
 
     with pytest.raises(NoBatches, match="scripted cannot be asked in batches"):
         list(ask_all_in_batches(questions(1), other, OpenBatches(database)))
+
+
+def test_a_wrong_key_ends_the_run_before_anything_is_uploaded(database: Database) -> None:
+    closed = (401, {"error": {"message": "Who are you?"}})
+
+    with batch_server(answer=lambda _: closed) as server, pytest.raises(KeyRefused):
+        ask(questions(4), server, database)
+
+    assert not server.files

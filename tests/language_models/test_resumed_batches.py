@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
+from neuron_assets.errors import BudgetSpent
 from neuron_assets.language_models.asker import Requested
 from neuron_assets.language_models.batching import BatchBounds, ask_all_in_batches
 from neuron_assets.language_models.database import Database
@@ -148,4 +149,25 @@ def test_two_processes_that_wait_for_one_batch_count_each_answer_once(database: 
 
     assert values(answers) == values(collected[0]) == [0, 1, 2, 3, 4]
     assert sorted(one.about for one in record) == [f"L0N{number}" for number in range(5)]
+    assert len(server.batches) == 1
+
+
+def test_a_file_that_was_uploaded_is_not_made_a_batch_of_where_the_budget_is_spent(database: Database) -> None:
+    def dead(method: str, path: str) -> Response | None:
+        return refusal(502, "Gone.") if (method, path) == ("GET", "/batches") else None
+
+    def spent() -> None:
+        raise BudgetSpent("tiny", "8 requests", "8 requests")
+
+    with batch_server(misbehave=dead) as server:
+        with pytest.raises(Killed):
+            ask(questions(4), server, database, sleep=killing(1))
+        server.misbehave = lambda _method, _path: None
+        with pytest.raises(BudgetSpent):
+            ask(questions(4), server, database, before_asking=spent)
+        n_before = len(server.batches)
+        answers = ask(questions(4), server, database)
+
+    assert n_before == 0
+    assert values(answers) == [0, 1, 2, 3]
     assert len(server.batches) == 1

@@ -1,0 +1,89 @@
+"""What one step asks, written down and held against the study's budget.
+
+Put here: the joining of study, ledger and prices. Keep out: the ledger itself (`language_models/ledger.py`), asking
+(`asked.py`).
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neuron_assets.asking_sections import LocalExplainer
+from neuron_assets.language_models.asker import Progress, Requested
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import Budget, Entry, Ledger, check_budget
+from neuron_assets.language_models.local_identity import who_is
+from neuron_assets.language_models.model import Usage
+from neuron_assets.language_models.prices import Price, price_of
+from neuron_assets.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """For which asset and layer of which run something is asked."""
+
+    asset: str
+    layer_index: int | None
+    run_id: str | None
+    on_progress: Callable[[Progress], None] = lambda _progress: None
+
+
+class Books:
+    """Of one errand; told of requests on the thread that asks."""
+
+    def __init__(self, study: Study, errand: Errand, database: Database) -> None:
+        self._study = study
+        self._errand = errand
+        self._prices = prices_of(study)
+        self._ledger = Ledger(database, self._prices)
+        self._budget = Budget(**study.budget.model_dump())
+        self._lock = threading.Lock()
+        self._asked: list[Requested] = []
+
+    def check(self) -> None:
+        """Before each request; raises BudgetSpent or PriceUnknown."""
+        check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name)
+
+    def record(self, asked: Requested) -> None:
+        """After each request."""
+        with self._lock:
+            self._asked.append(asked)
+        self._ledger.record(
+            Entry(
+                study=self._study.name,
+                asset=self._errand.asset,
+                layer_index=self._errand.layer_index,
+                model=asked.identity,
+                usage=asked.usage or Usage(),
+                seconds=asked.seconds,
+                outcome=asked.outcome,
+                batch=asked.batch,
+                run_id=self._errand.run_id,
+            )
+        )
+
+    def facts(self) -> Mapping[str, Any]:
+        """Sums for the layer's metadata; no `money` where a price is not known."""
+        with self._lock:
+            asked = list(self._asked)
+        answered = [(one.usage, price_of(one.identity, self._prices), one.batch) for one in asked if one.usage]
+        usages = [usage for usage, _, _ in answered]
+        moneys = [price and price.money(usage, batch=batch) for usage, price, batch in answered]
+        facts: dict[str, Any] = {
+            "requests": len(asked),
+            "tokens_in": sum(usage.tokens_in for usage in usages),
+            "tokens_out": sum(usage.tokens_out for usage in usages),
+            "tokens_cached": sum(usage.tokens_cached for usage in usages),
+        }
+        if None not in moneys:
+            facts["money"] = round(sum(money or 0.0 for money in moneys), 6)
+        return facts
+
+
+def prices_of(study: Study) -> Mapping[str, Price]:
+    """The study's own prices; a model in this process costs nothing."""
+    prices = {name: Price(**price.model_dump()) for name, price in study.prices.items()}
+    if isinstance(study.explainer, LocalExplainer):
+        prices[who_is(study.explainer.model, study.explainer.revision)] = Price(0.0, 0.0)
+    return prices
