@@ -70,7 +70,8 @@ def test_what_rules_cannot_say_does_not_pass_either(tmp_path: Path) -> None:
     content = yaml.safe_load((BUNDLED_STUDIES / "planted" / "study.yaml").read_text(encoding="utf-8"))
     path = tmp_path / "studies" / "unsayable" / "study.yaml"
     path.parent.mkdir(parents=True)
-    changes = {"explainer": {"provider": "rules"}, "neurons": inexpressible}
+    corpus = content["corpus"] | {"most_excerpts_per_document": 4}
+    changes = {"explainer": {"provider": "rules"}, "neurons": inexpressible, "corpus": corpus}
     path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
     found = scores_of(read_study(path), str(tmp_path))
 
