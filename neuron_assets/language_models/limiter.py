@@ -43,7 +43,6 @@ class Limiter:
         self._round = 0
         self._rounds_without_answer = 0
         self._pause: asyncio.Task[None] | None = None
-        self._is_admitting = False
 
     @property
     def at_once(self) -> int:
@@ -121,21 +120,8 @@ class Limiter:
         return self._pause is None and self._in_flight < self.at_once
 
     def _admit(self) -> None:
-        """Lets the next ones in, one a pass of the event loop.
-
-        All in one pass would be sent together, so answered together, and then wait for each other: the server idles
-        while a whole crowd of answers is read, and the crowd stays one. Sent between answers, requests spread out.
-        """
-        if not self._is_admitting and self._waiting and self._has_room():
-            self._is_admitting = True
-            asyncio.get_running_loop().call_soon(self._admit_one)
-
-    def _admit_one(self) -> None:
-        self._is_admitting = False
         while self._waiting and self._has_room():
             turn = self._waiting.popleft()
             if not turn.done():
                 self._in_flight += 1
                 turn.set_result(self._round)
-                break
-        self._admit()
