@@ -61,7 +61,7 @@ class Estimate:
     money: float | None
     """US dollars; None where nobody knows the price."""
     seconds: float
-    """With as many requests at once as the study allows."""
+    """With as many requests at once as the study allows; a provider's batch may take a day instead."""
     error: float
     """Of the tokens, as a share: two standard errors of the sample, and the doubt about what a token is."""
     basis: str
@@ -113,7 +113,7 @@ def _estimate(
         is_exact=is_exact,
         tokens_in=tokens[0],
         tokens_out=tokens[1],
-        money=None if price is None else price.money(Usage(*map(round, tokens))),
+        money=None if price is None else price.money(Usage(*map(round, tokens)), batch=study.asking.mode == "batch"),
         seconds=each.seconds * n_requests / min(study.asking.most_at_once, max(1, n_requests)),
         error=each.error,
         basis=each.basis,

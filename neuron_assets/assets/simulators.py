@@ -15,6 +15,7 @@ from neuron_assets.assets.asked import RequestDesk, observed_identity, open_loca
 from neuron_assets.assets.books import Errand
 from neuron_assets.errors import ExplanationError
 from neuron_assets.few_shot import few_shot_neurons
+from neuron_assets.language_models.asker import Progress
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, Tokens
@@ -74,7 +75,7 @@ def open_simulator(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
                 )
         case LocalSimulator():
             with RequestStore.open(desk.store) as store:
-                yield _local(study, section, store)
+                yield _local(study, section, store, errand)
 
 
 def _by_excerpt(
@@ -97,7 +98,7 @@ def _by_excerpt(
         yield [answer, *(next(answers) for _ in range(n_excerpts.pop(0) - 1))]
 
 
-def _local(study: Study, section: LocalSimulator, store: RequestStore) -> Simulator:
+def _local(study: Study, section: LocalSimulator, store: RequestStore, errand: Errand) -> Simulator:
     from neuron_assets.language_models.kept_simulating import KeptSimulator
 
     tally = {"excerpts_computed": 0, "excerpts_kept": 0}
@@ -105,6 +106,7 @@ def _local(study: Study, section: LocalSimulator, store: RequestStore) -> Simula
     def count(n_computed: int, n_kept: int) -> None:
         tally["excerpts_computed"] += n_computed
         tally["excerpts_kept"] += n_kept
+        errand.on_progress(Progress(n_answers=sum(tally.values()), n_requests=tally["excerpts_computed"]))
 
     model = open_local(section)
     local = KeptSimulator(model, few_shot_neurons(), store, study.asking.rows_at_once, count)

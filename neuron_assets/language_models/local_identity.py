@@ -13,20 +13,22 @@ READ = (".safetensors", ".json", ".jinja", ".model")
 """Endings of the files of a folder that can change what a model says."""
 
 
-@cache
 def who_is(name: str, revision: str | None = None) -> str:
-    """`FOLDER@sha256:...` of a folder's files, or `NAME@COMMIT` of a repository; raises UnusableModel.
-
-    Read once a process: a folder that changes while it is used is not noticed.
-    """
+    """`FOLDER@sha256:...` of a folder's files, or `NAME@COMMIT` of a repository; raises UnusableModel."""
     folder = Path(name)
     if not folder.is_dir():
         return f"{name}@{_commit(name, revision)}"
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.suffix in READ):
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        state = path.stat()
+        digest.update(f"{path.name} {_digest(path, state.st_size, state.st_mtime_ns)}\n".encode())
     return f"{folder.name}@sha256:{digest.hexdigest()[:16]}"
+
+
+@cache  # weights are large, and asked for once a layer; a file that was written again has another time
+def _digest(path: Path, _size: int, _written_at: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _commit(name: str, revision: str | None) -> str:

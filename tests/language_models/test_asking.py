@@ -316,6 +316,15 @@ def test_an_interruption_ends_cleanly(caplog: pytest.LogCaptureFixture) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "asking"]
 
 
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """A job in the background is born deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_interrupts")
 def test_ctrl_c_while_waiting_ends_within_the_grace() -> None:
     asker = Asker(Scripted(echo, seconds=60), "scripted", InMemory(), limits=Limits(grace_s=0.05))
     began = time.monotonic()
