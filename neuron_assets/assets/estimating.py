@@ -63,7 +63,8 @@ class Estimate:
     seconds: float
     """With as many requests at once as the study allows; a provider's batch may take a day instead."""
     error: float
-    """Of the tokens, as a share: two standard errors of the sample, and the doubt about what a token is."""
+    """Of the tokens, as a share: two standard errors of the sample, and the doubt about what a token is. From a ledger,
+    which has no lengths of single requests: two standard errors as if these spread as widely as their mean."""
     basis: str
     """What it rests on, in words."""
 

@@ -1,6 +1,6 @@
 """What asking servers has taken so far, by step, layer and model; only in studies that ask one.
 
-Put here: the asset `spending`, and the way to the ledger of a study. Keep out: writing it down (`asked.py`), adding it
+Put here: the asset `spending`, and the way to the ledger of a study. Keep out: writing it down (`books.py`), adding it
 up (`language_models/ledger.py`), the plots (`pictures.py`).
 """
 
