@@ -33,9 +33,9 @@ from neuron_assets.language_models.server_settings import ServerSettings
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from neuron_assets.study import read_study
+from tests.language_models.asked_numbers import failures, hurried, question, questions, values
 from tests.language_models.batch_server import BatchServer, Course, batch_server, good
 from tests.language_models.misbehaving_server import MODEL, Body
-from tests.language_models.test_asking import failures, hurried, question, questions, values
 from tests.scenario import make_project, write_study
 
 BOUNDS = BatchBounds()

@@ -20,9 +20,9 @@ from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.scripted import Scripted
 from neuron_assets.method.questions import EchoPrompt, Question
+from tests.language_models.asked_numbers import echo, failures, question, questions, values
 from tests.language_models.batch_server import Course, batch_server, good
 from tests.language_models.misbehaving_server import MODEL, Body, chat_answer, refusal
-from tests.language_models.test_asking import echo, failures, question, questions, values
 from tests.language_models.test_batching import ask, said
 
 
