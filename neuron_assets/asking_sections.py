@@ -21,6 +21,9 @@ from neuron_assets.sections import Count, Section, Seed
 
 OPENAI = "https://api.openai.com/v1"
 
+MOST_CONNECTIONS = 1000
+"""Of the client's pool: more requests at once would wait there for a connection, and their time would run out."""
+
 
 class _Rules(Section):
     """No language model."""
@@ -218,7 +221,7 @@ class AskingSection(Section):
     most_in_batch: Annotated[int, Field(ge=1, le=50_000)] = 10_000
     """Requests. Smaller ones spend less beyond a budget, and fit the provider's bound on tokens that wait."""
     megabytes_in_batch: Annotated[int, Field(ge=1, le=200)] = 50
-    most_at_once: Annotated[int, Field(ge=1, le=4096)] = 8
+    most_at_once: Annotated[int, Field(ge=1, le=MOST_CONNECTIONS)] = 8
     """Requests in flight; fewer while the server is crowded."""
     most_tries: Count = 6
     """How often a request is sent that the server does not answer."""

@@ -53,6 +53,7 @@ def test_the_twin_differs_from_the_bundled_study_in_its_subject_only() -> None:
         ({"corpus": {"provider": "text_files"}}, "`folder` goes with `provider: text_files`"),
         ({"corpus": CORPUS | {"excerpt_length": 200}}, "bundled reads 128 tokens at most, not 200"),
         ({"corpus": CORPUS | {"pattern": "../*.txt"}}, "`pattern` names files below `folder`"),
+        ({"asking": {"most_at_once": 1001}}, "`asking.most_at_once`: Input should be less than or equal to 1000"),
         ({"owners": ["me"]}, "`owners.0`: String should match pattern"),
         ({"neurons": []}, "`neurons"),
         ({"neurons": [True]}, "`neurons"),

@@ -4,9 +4,11 @@ import asyncio
 import logging
 from typing import Any
 
+import openai
 import pytest
 from starlette.responses import Response
 
+from neuron_assets.asking_sections import MOST_CONNECTIONS
 from neuron_assets.errors import ParametersRefused, RequestRefused
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
@@ -73,6 +75,10 @@ def test_many_in_flight_learn_the_same_thing_once() -> None:
 
     assert [replied.reply.text for replied in replies] == ["river"] * 10
     assert server.n_requests == 20
+
+
+def test_the_pool_of_connections_is_as_wide_as_a_study_may_want() -> None:
+    assert openai.DEFAULT_CONNECTION_LIMITS.max_connections == MOST_CONNECTIONS
 
 
 def test_the_identity_is_who_the_server_says_it_is() -> None:
