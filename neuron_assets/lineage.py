@@ -56,5 +56,5 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
         "scores": {"scoring": study.scoring.model_dump()},
         "layer_summary": {},
-        "spending": {},  # of all that the study ever asked, whatever it says now
+        "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

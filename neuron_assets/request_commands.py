@@ -115,7 +115,17 @@ def ledger(study: str) -> None:
     for model in dict.fromkeys(row.model for row in rows):
         console.print(Text(f"\n{model}", "bold"))
         console.print(_ledger_table([row for row in rows if row.model == model]))
+    console.print(Text(f"\n{_together(rows)}"))
     console.print(Text("Failed: nothing that could be read came of it. Seconds: median / 95 % quantile.", "dim"))
+    if any(row.n_estimated for row in rows):
+        console.print(Text("~: the server does not tell all of it; estimated, rather too much.", "dim"))
+
+
+def _together(rows: Sequence["Spending"]) -> str:
+    n_requests, n_without_price = (sum(getattr(row, name) for row in rows) for name in ("requests", "n_without_price"))
+    moneys = [row.money for row in rows if row.money is not None]
+    told = f"In all: {n_requests:,} requests, {_dollars(sum(moneys) if moneys else None, n_without_price)} dollars"
+    return f"{told}; {n_without_price:,} of them without a known price" if n_without_price else told
 
 
 def _ledger_table(rows: Sequence["Spending"]) -> Table:
@@ -126,10 +136,10 @@ def _ledger_table(rows: Sequence["Spending"]) -> Table:
             "-" if row.layer_index is None else f"L{row.layer_index}",
             f"{row.requests:,}",
             f"{row.requests - row.answered:,}",
-            _short(row.tokens_in),
-            _short(row.tokens_out),
+            _short(row.tokens_in, row.n_estimated),
+            _short(row.tokens_out, row.n_estimated),
             "-" if row.cached_share is None else f"{row.cached_share:.0%}",
-            _dollars(row.money),
+            _dollars(row.money, row.n_without_price),
             "-" if row.median_seconds is None else f"{row.median_seconds:.1f}/{row.p95_seconds:.1f}",
         )
     return table
@@ -190,17 +200,20 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _short(number: float) -> str:
-    """1,234 or 56.7k or 8.9M."""
+def _short(number: float, n_estimated: int = 0) -> str:
+    """1,234 or 56.7k or 8.9M; ~1,234 where something of it is estimated."""
+    about = "~" if n_estimated else ""
     if number < 10_000:
-        return f"{number:,.0f}"
-    return f"{number / 1e3:.1f}k" if number < 1_000_000 else f"{number / 1e6:,.1f}M"
+        return f"{about}{number:,.0f}"
+    return f"{about}{number / 1e3:.1f}k" if number < 1_000_000 else f"{about}{number / 1e6:,.1f}M"
 
 
-def _dollars(money: float | None) -> str:
+def _dollars(money: float | None, n_without_price: int = 0) -> str:
+    """1.20 or, of what is only a part, >= 1.20."""
     if money is None:
         return _UNKNOWN
-    return f"{money:,.2f}" if money == 0 or money >= 1 else f"{money:.4f}"
+    at_least = ">= " if n_without_price else ""
+    return f"{at_least}{money:,.2f}" if money == 0 or money >= 1 else f"{at_least}{money:.4f}"
 
 
 def _time(seconds: float) -> str:

@@ -19,6 +19,7 @@ from neuron_assets.language_models.asker import Progress
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import Entry, Ledger, Outcome
 from neuron_assets.language_models.model import Usage
+from neuron_assets.language_models.prices import Price
 from neuron_assets.terminal import progress_bars
 from tests.language_models.misbehaving_server import MODEL, MisbehavingServer
 from tests.polite_server import asking, is_a_probe, polite_server
@@ -240,12 +241,30 @@ def test_answers_travel_from_one_store_to_another_and_are_forgotten(
     assert run("requests", "status").output.startswith("0 answers in ")
 
 
+def test_what_is_not_known_of_the_whole_is_said(home: Path) -> None:
+    database = Database.open(str(home / "data" / "requests.sqlite"))
+    for model in ("a", "b"):
+        usage = Usage(1000, 100, is_estimated=model == "b")
+        Ledger(database, {"a": Price(1.0, 10.0)}).record(entry(model, usage))
+    database.close()
+    result = run("ledger", "tiny")
+
+    assert [line.split()[4:8] for line in result.output.splitlines() if "explanations" in line] == [
+        ["1,000", "100", "0%", "0.0020"],
+        ["~1,000", "~100", "0%", "unknown"],
+    ]
+    assert "In all: 2 requests, >= 0.0020 dollars; 1 of them without a known price" in result.output
+    assert "~: the server does not tell all of it" in result.output
+
+
 def test_no_line_is_cut_at_80_columns(home: Path) -> None:
     """However much was asked, and whatever the model is called."""
     model = f"a-provider/{'a-long-name-' * 9}[bold]70b"
     database = Database.open(str(home / "data" / "requests.sqlite"))
     for outcome in get_args(Outcome):
-        Ledger(database).record(entry(model, Usage(98_765_432, 12_345_678, 98_765_432), outcome))
+        usage = Usage(98_765_432, 12_345_678, 98_765_432, is_estimated=True)
+        Ledger(database).record(entry(model, usage, outcome))
+        Ledger(database, {model: Price(9.0, 9.0)}).record(entry(model, usage, outcome))
     database.close()
     for asset in ("explainer", "simulator"):
         written = asking(NOWHERE)[asset]
@@ -256,7 +275,8 @@ def test_no_line_is_cut_at_80_columns(home: Path) -> None:
 
         assert not [line for output in told for line in output.splitlines() if len(line) > 80 or "…" in line]
         assert model in "".join(line.strip() for line in told[0].splitlines())
-        assert "unknown" in told[0]
+        assert f"In all: {2 * len(get_args(Outcome))} requests, >= " in told[0]
+        assert "unknown" in told[1]
 
 
 def test_how_far_asking_has_come_is_shown_and_not_cut_at_80_columns() -> None:

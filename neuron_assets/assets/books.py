@@ -11,8 +11,9 @@ from typing import Any
 
 from neuron_assets.asking_sections import LocalExplainer
 from neuron_assets.language_models.asker import Progress, Requested
+from neuron_assets.language_models.budget import Budget, check_budget
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Budget, Entry, Ledger, check_budget
+from neuron_assets.language_models.ledger import Entry, Ledger
 from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
@@ -75,6 +76,7 @@ class Books:
             "tokens_in": sum(usage.tokens_in for usage in usages),
             "tokens_out": sum(usage.tokens_out for usage in usages),
             "tokens_cached": sum(usage.tokens_cached for usage in usages),
+            "n_estimated": sum(usage.is_estimated for usage in usages),
         }
         if None not in moneys:
             facts["money"] = round(sum(money or 0.0 for money in moneys), 6)

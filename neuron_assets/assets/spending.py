@@ -68,10 +68,11 @@ def _spending_asset(study: Study) -> dg.AssetsDefinition:
 
 
 def _totals(rows: Sequence[Spending]) -> Mapping[str, Any]:
-    sums = ("requests", "answered", "tokens_in", "tokens_out", "tokens_cached", "n_without_price")
+    """Sums over all rows; money that is only a part of what was charged is said to be `at least` so much."""
+    sums = ("requests", "answered", "tokens_in", "tokens_out", "tokens_cached", "n_estimated", "n_without_price")
+    totals: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in sums}
     moneys = [row.money for row in rows if row.money is not None]
-    known = not rows or moneys
-    return {
-        **{name: sum(getattr(row, name) for row in rows) for name in sums},
-        "money": round(math.fsum(moneys), 6) if known else "unknown",
-    }
+    known = round(math.fsum(moneys), 6)
+    if totals["n_without_price"]:
+        return totals | {"money": f"at least {known:g}" if moneys else "unknown"}
+    return totals | {"money": known}

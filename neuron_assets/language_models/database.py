@@ -11,10 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import URL, Connection, Engine, MetaData, Table, create_engine, event, func, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from neuron_assets.errors import StoreUnusable
 
@@ -66,7 +80,10 @@ class Database:
             raise StoreUnusable(self.name, _first_line(error, self._engine.url)) from error
 
     def create(self, metadata: MetaData) -> None:
-        """Makes the tables that are missing; another process may be doing the same."""
+        """Makes the tables that are missing, and in those of an older version the columns; these hold nulls.
+
+        Another process may be doing the same.
+        """
         with self.transaction() as connection:
             if not self._is_sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_CREATING)))
@@ -74,6 +91,11 @@ class Database:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
+            if _missing_columns(connection, metadata) and self._is_sqlite:
+                connection.execute(text("BEGIN IMMEDIATE"))  # whoever comes second finds them there
+            for column in _missing_columns(connection, metadata):
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that may say what is to happen where the row is there already."""
@@ -100,6 +122,15 @@ class Database:
     @property
     def _is_sqlite(self) -> bool:
         return self._engine.dialect.name == "sqlite"
+
+
+def _missing_columns(connection: Connection, metadata: MetaData) -> list[Column[Any]]:
+    """Of its tables, which are there."""
+    there = {
+        table.name: {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for table in metadata.sorted_tables
+    }
+    return [column for name, names in there.items() for column in metadata.tables[name].c if column.name not in names]
 
 
 def _location(url: str) -> URL:

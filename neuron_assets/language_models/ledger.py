@@ -1,7 +1,7 @@
 """What was asked over the network and what it took: tokens, money, seconds.
 
-Here: writing it down, adding it up, holding it against a budget. Not here: prices (`prices.py`), answers (an answer
-that is found in the request store took nothing, and stands in no ledger).
+Here: writing it down, and adding it up. Not here: prices (`prices.py`), what a study may take (`budget.py`), answers
+(an answer that is found in the request store took nothing, and stands in no ledger).
 """
 
 import math
@@ -13,9 +13,22 @@ from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import BigInteger, Column, DateTime, Float, Insert, Integer, MetaData, Row, String, Table, func, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Insert,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    func,
+    select,
+)
 
-from neuron_assets.errors import BudgetSpent, PriceUnknown
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
@@ -44,6 +57,8 @@ _USAGE = Table(
     Column("money", Float),  # US dollars; null where the price is unknown
     Column("outcome", String, nullable=False),
     Column("run_id", String),
+    Column("is_estimated", Boolean),  # null, here and below: written down before there was such a column
+    Column("is_batch", Boolean),
 )
 
 # The sums of `usage`, kept with it in one transaction: a budget is looked at before each request.
@@ -113,20 +128,11 @@ class Spending:
     money: float | None
     """US dollars of those whose price is known; None where there is none."""
     n_without_price: int
+    n_estimated: int
+    """Answered requests whose tokens the server did not tell, or not all: they are estimated, rather too many."""
     median_seconds: float | None
     """Until the answer; None where nothing was answered."""
     p95_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a study may take in all its runs; None sets no bound."""
-
-    money: float | None = None
-    """US dollars."""
-    requests: int | None = None
-    tokens: int | None = None
-    """In and out together."""
 
 
 class Ledger:
@@ -151,6 +157,7 @@ class Ledger:
             "money": money,
         }
         row = {name: getattr(entry, name) for name in ("asset", "layer_index", "model", "seconds", "outcome", "run_id")}
+        row |= {"is_estimated": entry.usage.is_estimated, "is_batch": entry.batch}
         asked_at = datetime.now(UTC).replace(tzinfo=None)
         n_without_price = int(_lacks_price(entry.outcome, money))
         with self._database.transaction() as connection:
@@ -168,29 +175,13 @@ class Ledger:
     def summary(self, study: str) -> list[Spending]:
         """The study's requests by asset, layer and model, in this order; what belongs to no layer comes last."""
         places = (_USAGE.c.asset, _USAGE.c.layer_index, _USAGE.c.model)
-        values = (
-            _USAGE.c[name] for name in ("outcome", "tokens_in", "tokens_out", "tokens_cached", "money", "seconds")
-        )
-        asked = select(*places, *values).where(_USAGE.c.study == study)
+        names = ("outcome", "tokens_in", "tokens_out", "tokens_cached", "money", "seconds", "is_estimated")
+        asked = select(*places, *(_USAGE.c[name] for name in names)).where(_USAGE.c.study == study)
         with self._database.transaction() as connection:
             few_at_once = connection.execution_options(yield_per=1000)
             rows = few_at_once.execute(asked.order_by(*(place.nulls_last() for place in places)))
             groups = groupby(rows, lambda row: (row.asset, row.layer_index, row.model))
             return [_spending(*place, list(group)) for place, group in groups]
-
-
-def check_budget(spent: Spent, budget: Budget, study: str) -> None:
-    """Raises BudgetSpent where nothing is left, PriceUnknown where nobody can say what is left."""
-    if budget.money is not None:
-        if spent.n_without_price:
-            raise PriceUnknown(study, spent.n_without_price)
-        if (spent.money or 0.0) >= budget.money:
-            raise BudgetSpent(study, _dollars(spent.money or 0.0), _dollars(budget.money))
-    if budget.requests is not None and spent.requests >= budget.requests:
-        raise BudgetSpent(study, f"{spent.requests:,} requests", f"{budget.requests:,} requests")
-    n_tokens = spent.tokens_in + spent.tokens_out
-    if budget.tokens is not None and n_tokens >= budget.tokens:
-        raise BudgetSpent(study, f"{n_tokens:,} tokens", f"{budget.tokens:,} tokens")
 
 
 def _adding_to_totals(database: Database) -> Insert:
@@ -224,6 +215,7 @@ def _spending(asset: str, layer_index: int | None, model: str, rows: Sequence[Ro
         cached_share=tokens_cached / tokens_in if tokens_in else None,
         money=math.fsum(moneys) if moneys else None,
         n_without_price=sum(_lacks_price(row.outcome, row.money) for row in rows),
+        n_estimated=sum(bool(row.is_estimated) for row in rows),
         median_seconds=median,
         p95_seconds=p95,
     )
@@ -232,7 +224,3 @@ def _spending(asset: str, layer_index: int | None, model: str, rows: Sequence[Ro
 def _lacks_price(outcome: Outcome, money: float | None) -> bool:
     """Whether something was charged, and nobody knows how much."""
     return outcome in _ANSWERED and money is None
-
-
-def _dollars(money: float) -> str:
-    return f"${money:,.2f}" if money == 0 or money >= 1 else f"${money:.4f}"

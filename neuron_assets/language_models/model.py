@@ -20,6 +20,8 @@ class Usage:
     """Reasoning included."""
     tokens_cached: int = 0
     """Those of `tokens_in` that the server had seen before and charges less for."""
+    is_estimated: bool = False
+    """Whether the server did not tell both numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,16 @@ def read_reply(body: Mapping[str, Any], prompt: Prompt, *, server: str) -> Reply
 
 
 def read_usage(body: Mapping[str, Any], prompt: Prompt, reply: Reply, *, server: str) -> Usage:
-    """The tokens that the server counted; where it tells none, they are estimated upwards, and that is logged once."""
+    """The tokens that the server counted; what it does not tell is estimated upwards, and that is logged once."""
     told = body.get("usage")
     tokens_in, tokens_out = _count(told, "prompt_tokens"), _count(told, "completion_tokens")
-    if tokens_in is None:
-        _warn_of_no_usage(server)
-        return Usage(_estimate(_sent(prompt)), _estimate(reply.text + (reply.reasoning or "")))
     details = told.get("prompt_tokens_details") if isinstance(told, Mapping) else None
-    return Usage(tokens_in, tokens_out or 0, _count(details, "cached_tokens") or 0)
+    is_estimated = tokens_in is None or tokens_out is None
+    if is_estimated:
+        _warn_of_no_usage(server)
+    n_in = _estimate(_sent(prompt)) if tokens_in is None else tokens_in
+    n_out = _estimate(_generated(prompt, reply)) if tokens_out is None else tokens_out
+    return Usage(n_in, n_out, min(n_in, _count(details, "cached_tokens") or 0), is_estimated)
 
 
 def _echo(choice: Mapping[str, Any], prompt: EchoPrompt, *, server: str, n_in: int | None) -> Reply:
@@ -140,10 +142,15 @@ def _sent(prompt: Prompt) -> str:
     return "".join(message.content for message in prompt.messages) if isinstance(prompt, ChatPrompt) else prompt.text
 
 
+def _generated(prompt: Prompt, reply: Reply) -> str:
+    """What the model wrote itself: of an echo nothing but the token that some servers must add."""
+    return "." if isinstance(prompt, EchoPrompt) else reply.text + (reply.reasoning or "")
+
+
 def _estimate(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // _BYTES_A_TOKEN)
 
 
 @cache
 def _warn_of_no_usage(server: str) -> None:
-    _LOG.warning("%s does not tell how many tokens it took: they are estimated, rather too many than too few.", server)
+    _LOG.warning("%s does not tell all tokens that it took: they are estimated, rather too many than too few.", server)

@@ -204,6 +204,9 @@ class Spending(_Table):
         nullable=True, ge=0, description="US dollars of the requests whose price is known; null where none is."
     )
     n_without_price: pl.Int64 = pa.Field(ge=0, description="Requests that were charged, and are not in money.")
+    n_estimated: pl.Int64 = pa.Field(
+        ge=0, description="Requests whose tokens the server did not tell; they are estimated, rather too many."
+    )
     median_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="Until the reply; null where none came.")
     p95_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="95 % quantile of the same.")
 

@@ -67,7 +67,12 @@ def test_it_adds_up_by_step_layer_and_model(tmp_path: Path) -> None:
         (1, "dear-1", 1, 0, 0, None, 0.0, None),
         (1, "free-of-list", 1, 1, 1_000_000, 0.25, None, 1.0),
     ]
-    assert [metadata[name] for name in ("requests", "tokens_out", "money", "n_without_price")] == [6, 400_000, 6.0, 1]
+    told = [metadata[name] for name in ("requests", "tokens_out", "money", "n_without_price", "n_estimated")]
+    assert told == [6, 400_000, "at least 6", 1, 0]
+
+
+def test_money_is_a_number_where_every_price_is_known(tmp_path: Path) -> None:
+    assert spending(tmp_path, entry(0), entry(1, outcome="refused"))[1]["money"] == 2.0
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 
 from neuron_assets.language_models.model import Usage
-from tests.language_models.misbehaving_server import MODEL, as_json, chat_answer, running
-from tests.language_models.one_request import ask, opened, saying
+from tests.language_models.misbehaving_server import MODEL, Body, as_json, chat_answer, completion_answer, running
+from tests.language_models.one_request import ECHO, ask, opened, saying
 
 
 def test_a_chat_is_sent_and_its_reply_read() -> None:
@@ -60,7 +60,29 @@ def test_usage_that_is_not_told_is_estimated_and_said(caplog: pytest.LogCaptureF
     with running(behaviour=saying(usage=None)) as server:
         usage = ask(opened(server), times=3).usage
 
-    assert usage == Usage(tokens_in=7, tokens_out=3)  # half the bytes of "Be brief.river", and of "river"
+    assert usage == Usage(7, 3, is_estimated=True)  # half the bytes of "Be brief.river", and of "river"
     assert [record.message for record in caplog.records].count(
-        f"{server.url[7:]} does not tell how many tokens it took: they are estimated, rather too many than too few."
+        f"{server.url[7:]} does not tell all tokens that it took: they are estimated, rather too many than too few."
     ) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt_tokens": 11}, Usage(11, 3, is_estimated=True)),
+        ({"completion_tokens": 2}, Usage(7, 2, is_estimated=True)),
+        ({"prompt_tokens": 11, "completion_tokens": 0}, Usage(11, 0)),
+        (
+            {"prompt_tokens": 11, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 99}},
+            Usage(11, 2, 11),
+        ),
+    ],
+)
+def test_the_half_that_is_not_told_is_estimated_too(told: Body, usage: Usage) -> None:
+    with running(behaviour=saying(usage=told)) as server:
+        assert ask(opened(server)).usage == usage
+
+
+def test_an_echo_generates_no_more_than_the_token_that_some_servers_must_add() -> None:
+    with running(behaviour=lambda body, _number: as_json({**completion_answer(body), "usage": None})) as server:
+        assert ask(opened(server), ECHO).usage == Usage(9, 1, is_estimated=True)

@@ -1,18 +1,22 @@
 """The ledger: what went over the network is written down, and a budget is a hard stop."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from neuron_assets.errors import BudgetSpent, PriceUnknown
+from neuron_assets.language_models.budget import Budget, check_budget
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Budget, Entry, Ledger, Spent, check_budget
+from neuron_assets.language_models.ledger import Entry, Ledger, Spent
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price
 
@@ -126,6 +130,38 @@ def test_the_summary_tells_outcomes_tokens_money_and_the_seconds_of_what_was_ans
     assert row.median_seconds == 11.0
     assert row.p95_seconds == 20.0
     assert row.n_without_price == 0
+
+
+def test_estimates_are_told_from_counts(ledger: Ledger) -> None:
+    for is_estimated in (True, False, True):
+        ledger.record(replace(ANSWERED, usage=replace(ANSWERED.usage, is_estimated=is_estimated)))
+
+    assert ledger.summary("colours")[0].n_estimated == 2
+
+
+OLDER = """
+    CREATE TABLE usage (
+    id INTEGER PRIMARY KEY, asked_at DATETIME NOT NULL, study VARCHAR NOT NULL, asset VARCHAR NOT NULL,
+    layer_index INTEGER, model VARCHAR NOT NULL, tokens_in BIGINT NOT NULL, tokens_out BIGINT NOT NULL,
+    tokens_cached BIGINT NOT NULL, seconds FLOAT NOT NULL, money FLOAT, outcome VARCHAR NOT NULL, run_id VARCHAR);
+    INSERT INTO usage VALUES
+    (1, '2026-01-01 00:00:00', 'colours', 'explanations', 3, 'paid', 1000, 100, 600, 2.0, 0.0017, 'answered', NULL);
+"""
+"""A ledger as it was before it told estimates from counts."""
+
+
+def test_an_older_ledger_goes_on_whoever_opens_it_first(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "requests.sqlite")) as older:
+        older.executescript(OLDER)
+    with ThreadPoolExecutor(8) as threads:
+        ledgers = list(
+            threads.map(lambda _: Ledger(Database.open(str(tmp_path / "requests.sqlite")), PRICES), range(8))
+        )
+    ledgers[0].record(replace(ANSWERED, usage=replace(ANSWERED.usage, is_estimated=True)))
+
+    (row,) = ledgers[-1].summary("colours")
+
+    assert (row.requests, row.tokens_in, row.n_estimated) == (2, 2000, 1)
 
 
 def test_where_nothing_was_answered_there_is_no_share_and_no_latency(ledger: Ledger) -> None:

@@ -157,8 +157,22 @@ def test_an_exported_line_says_what_was_asked_of_whom_and_what_came_of_it(store:
             "refusal": None,
             "echoed": [],
         },
-        "usage": {"tokens_in": 90, "tokens_out": 5, "tokens_cached": 40},
+        "usage": {"tokens_in": 90, "tokens_out": 5, "tokens_cached": 40, "is_estimated": False},
     }
+
+
+def test_an_answer_of_before_estimates_were_told_apart_is_a_count(store: RequestStore, tmp_path: Path) -> None:
+    keep(store)
+    store.export(tmp_path / "answers.jsonl")
+    older = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").replace(',"is_estimated":false', "")
+    (tmp_path / "older.jsonl").write_text(older.replace(KEY, "cd" * 32), encoding="utf-8")
+
+    assert store.import_(tmp_path / "older.jsonl") == 1
+
+    kept = store.get("cd" * 32)
+
+    assert kept is not None
+    assert kept.replied == REPLIED
 
 
 def test_an_export_that_fails_leaves_nothing_behind(store: RequestStore, tmp_path: Path) -> None:
