@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, hand_over, schema_check
@@ -31,23 +32,23 @@ class Speed(dg.Config):
 def activations_asset(study: Study) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{study.name}__activations",
-        outs={
-            table: dg.AssetOut(
-                key=asset_key(study, table), io_manager_key=IO_MANAGER_KEY, **_without_partitions(study, table)
-            )
-            for table in ("activations", "neuron_statistics")
-        },
+        outs={table: _out(study, table) for table in ("activations", "neuron_statistics")},
         ins={"excerpts": dg.AssetIn(asset_key(study, "excerpts"))},
         partitions_def=layer_partitions(study),
         check_specs=[schema_check(study, table) for table in ("activations", "neuron_statistics")],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def activations(
-        context: dg.AssetExecutionContext, config: Speed, progress: dg.ResourceParam[Progress], excerpts: pl.DataFrame
+        context: dg.AssetExecutionContext,
+        config: Speed,
+        progress: dg.ResourceParam[Progress],
+        desk: dg.ResourceParam[RequestDesk],
+        excerpts: pl.DataFrame,
     ) -> Iterator[Result]:
         from neuron_assets.assets.harvested import activations_frame, harvest_plan, statistics_frame
         from neuron_assets.subjects.harvest import harvest
 
+        desk.check(study, context.job_def.asset_layer.selected_asset_keys)
         keys = {layer_index(key): key for key in sorted(context.partition_keys)}
         token_ids = excerpts["token_ids"].explode().to_numpy().reshape(excerpts.height, -1)
         pools = excerpts["split"].cast(pl.Enum(SPLITS)).to_physical().to_numpy()
@@ -78,9 +79,11 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
     return activations
 
 
-def _without_partitions(study: Study, table: str) -> dict[str, Any]:
-    """An asset's attributes; a multi-asset has its partitions once, for all its tables."""
-    return {name: value for name, value in asset_attributes(study, table).items() if name != "partitions_def"}
+def _out(study: Study, table: str) -> dg.AssetOut:
+    """Without partitions: a multi-asset has them once, for all its tables."""
+    attributes: dict[str, Any] = asset_attributes(study, table)
+    del attributes["partitions_def"]
+    return dg.AssetOut(key=asset_key(study, table), io_manager_key=IO_MANAGER_KEY, **attributes)
 
 
 def log_progress(log: logging.Logger) -> Callable[[int, int], None]:

@@ -5,7 +5,7 @@ itself (`language_models/asking.py`).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,15 +23,17 @@ from neuron_assets.asking_sections import (
 )
 from neuron_assets.assets.books import Books, Errand
 from neuron_assets.assets.partitions import layer_index
+from neuron_assets.assets.specs import asset_key
 from neuron_assets.errors import ModelChanged, NotAnsweredYet
-from neuron_assets.language_models.asker import Asker, Limits, Progress
+from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import OBSERVATION
 from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import LanguageModel
 from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.request_store import RequestStore
-from neuron_assets.language_models.server_settings import ServerSettings
+from neuron_assets.language_models.server_settings import ServerSettings, check_server
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from neuron_assets.study import Study
@@ -114,11 +116,11 @@ class RequestDesk:
         self, study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer, errand: Errand
     ) -> Iterator[Asked]:
         """Raises LanguageModelError where the model cannot be asked."""
-        model, name = _open_model(study, section, offline=self.offline)
         with ExitStack() as stack:
             database = Database.open(self.store)
             stack.callback(database.close)
             books = Books(study, errand, database)
+            model, name = _open_model(study, section, books.record, offline=self.offline)
             limits = Limits(
                 most_at_once=1 if isinstance(section, LocalExplainer) else study.asking.most_at_once,
                 most_tries=study.asking.most_tries,
@@ -135,10 +137,22 @@ class RequestDesk:
                 record=books.record,
             )
             try:
-                yield Asked(self._observing(asker), errand, books, study.asking, OpenBatches(database))
+                asker = self._observing(asker)
+                if not self.offline:
+                    books.check_price(str(asker.identity))
+                yield Asked(asker, errand, books, study.asking, OpenBatches(database))
             except ModelChanged:
                 self._observed.pop(name, None)
                 raise
+
+    def check(self, study: Study, tables: Container[dg.AssetKey]) -> None:
+        """Before an expensive step: raises UnsafeBaseUrl, KeyMissing or KeyRefused where asking for these must fail.
+
+        Nothing is dialled.
+        """
+        for table, section in (("explanations", study.explainer), ("simulations", study.simulator)):
+            if asset_key(study, table) in tables and isinstance(section, HostedExplainer | HostedSimulator):
+                check_server(_settings(study, section, offline=self.offline))
 
     def look_again(self) -> None:
         """Who answers is observed anew when it is needed next."""
@@ -155,7 +169,7 @@ class RequestDesk:
     def _who(self, study: Study, section: Explainer | Simulator, identity: str) -> str:
         match section:
             case HostedExplainer() | HostedSimulator():
-                with self.opened(study, section, Errand("observation", None, None)) as asked:
+                with self.opened(study, section, Errand(OBSERVATION, None, None)) as asked:
                     return asked.named(identity)
             case LocalExplainer() | LocalSimulator():
                 return observed_identity(identity, who_is(section.model, section.revision))
@@ -174,16 +188,28 @@ class RequestDesk:
 
 
 def _open_model(
-    study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer, *, offline: bool
+    study: Study,
+    section: HostedExplainer | HostedSimulator | LocalExplainer,
+    record: Callable[[Requested], None],
+    *,
+    offline: bool,
 ) -> tuple[LanguageModel, str]:
-    """The model, and what it is called in messages and in the store; offline it needs no key."""
+    """The model, and what it is called in messages and in the store; `record` is told of looks who answers."""
     if isinstance(section, LocalExplainer):
         local = open_local(section, section.temperature, section.seed)
         return local, f"local/{section.model}"
     from neuron_assets.language_models.openai_compatible import OpenAICompatible
     from neuron_assets.language_models.proven import ProvenEcho
 
-    settings = ServerSettings(
+    settings = _settings(study, section, offline=offline)
+    server = OpenAICompatible(settings, record)
+    echoes = isinstance(section, HostedSimulator) and section.method == "logprobs"
+    return ProvenEcho(server) if echoes else server, f"{section.model}@{settings.address}"
+
+
+def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offline: bool) -> ServerSettings:
+    """Offline it needs no key."""
+    return ServerSettings(
         base_url=section.base_url,
         model=section.model,
         api_key_env=None if offline else section.key_variable,
@@ -194,9 +220,6 @@ def _open_model(
         more=section.parameters,
         timeout_s=study.asking.timeout,
     )
-    server = OpenAICompatible(settings)
-    echoes = isinstance(section, HostedSimulator) and section.method == "logprobs"
-    return ProvenEcho(server) if echoes else server, f"{section.model}@{settings.address}"
 
 
 def open_local(section: LocalExplainer | LocalSimulator, temperature: float = 0.0, seed: int = 0) -> "LocalModel":

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuron_assets.asking_sections import LocalExplainer
+from neuron_assets.errors import ModelWithoutPrice
 from neuron_assets.language_models.asker import Progress, Requested
 from neuron_assets.language_models.budget import Budget, check_budget
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Entry, Ledger
+from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger
 from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
@@ -38,22 +39,29 @@ class Books:
         self._errand = errand
         self._prices = prices_of(study)
         self._ledger = Ledger(database, self._prices)
+        self._ledger.give_late_prices(study.name)
         self._budget = Budget(**study.budget.model_dump())
         self._lock = threading.Lock()
         self._asked: list[Requested] = []
+
+    def check_price(self, identity: str) -> None:
+        """Before the first request; raises ModelWithoutPrice where the budget is in dollars and this one has none."""
+        if self._budget.money is not None and price_of(identity, self._prices) is None:
+            raise ModelWithoutPrice(self._study.name, identity)
 
     def check(self) -> None:
         """Before each request; raises BudgetSpent or PriceUnknown."""
         check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name)
 
     def record(self, asked: Requested) -> None:
-        """After each request."""
-        with self._lock:
-            self._asked.append(asked)
+        """After each request; one that only looks who answers is none of the asset's own."""
+        if not asked.is_look:
+            with self._lock:
+                self._asked.append(asked)
         self._ledger.record(
             Entry(
                 study=self._study.name,
-                asset=self._errand.asset,
+                asset=OBSERVATION if asked.is_look else self._errand.asset,
                 layer_index=self._errand.layer_index,
                 model=asked.identity,
                 usage=asked.usage or Usage(),

@@ -17,12 +17,12 @@ from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.pictures import spending_plot
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Ledger, Spending
+from neuron_assets.language_models.ledger import OBSERVATION, Ledger, Spending
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import frame
 
 REQUESTS = "requests"
-"""Note of `spending`: how many requests the ledger held."""
+"""Note of `spending`: how many requests the ledger held, without those that only look who answers."""
 
 
 def asks_a_server(study: Study) -> bool:
@@ -33,16 +33,18 @@ def spending_of(study: Study, requests: str) -> list[Spending]:
     """What the study has asked; `requests` is where that is kept. Raises StoreUnusable."""
     database = Database.open(requests)
     try:
-        return Ledger(database, prices_of(study)).summary(study.name)
+        ledger = Ledger(database, prices_of(study))
+        ledger.give_late_prices(study.name)
+        return ledger.summary(study.name)
     finally:
         database.close()
 
 
 def n_requests(study: Study, requests: str) -> int:
-    """How many requests the study has made so far. Raises StoreUnusable."""
+    """How many requests the study has made so far, without those that only look who answers. Raises StoreUnusable."""
     database = Database.open(requests)
     try:
-        return Ledger(database).spent(study.name).requests
+        return Ledger(database).n_questions(study.name)
     finally:
         database.close()
 
@@ -62,7 +64,8 @@ def _spending_asset(study: Study) -> dg.AssetsDefinition:
             title = f"{study.name} · {labels(study, 'spending')}"
             facts["by_layer"] = dg.MetadataValue.md(spending_plot(table, title))
         context.add_asset_metadata(facts, asset_key(study, "spending"))
-        return hand_over(context, study, "spending", table, {REQUESTS: str(facts["requests"])})
+        n_questions = sum(row.requests for row in rows if row.asset != OBSERVATION)
+        return hand_over(context, study, "spending", table, {REQUESTS: str(n_questions)})
 
     return spending
 

@@ -32,6 +32,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── QuotaSpent
     │   ├── BudgetSpent
     │   ├── PriceUnknown
+    │   ├── ModelWithoutPrice
     │   ├── ServerUnreachable
     │   ├── UnsafeBaseUrl
     │   ├── UntrustedServer
@@ -64,6 +65,7 @@ from neuron_assets.errors.asking import (
     KeyRefused,
     LanguageModelError,
     ModelChanged,
+    ModelWithoutPrice,
     NoBatches,
     NotAnsweredYet,
     ParametersRefused,
@@ -133,6 +135,7 @@ __all__ = [
     "LayerOutOfRange",
     "MissingTable",
     "ModelChanged",
+    "ModelWithoutPrice",
     "NeuronAssetsError",
     "NeuronOutOfRange",
     "NoBatches",

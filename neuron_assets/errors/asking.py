@@ -69,6 +69,15 @@ class PriceUnknown(LanguageModelError):
         )
 
 
+class ModelWithoutPrice(LanguageModelError):
+    def __init__(self, study: str, model: str) -> None:
+        super().__init__(
+            f"The budget of the study {study} is in dollars, and nobody knows what {model} costs. Add "
+            f"`{model.partition('@')[0]}` under `prices` in the study (0 where it is free), or bound `requests` or "
+            "`tokens` instead of `money`."
+        )
+
+
 class ServerUnreachable(LanguageModelError):
     def __init__(self, server: str, reason: str) -> None:
         super().__init__(

@@ -49,6 +49,8 @@ class Requested:
     outcome: Outcome
     batch: bool = False
     """Whether it was part of a provider's batch."""
+    is_look: bool = False
+    """Whether it was only to see who answers, or whether the server can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

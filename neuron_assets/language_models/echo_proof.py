@@ -6,13 +6,14 @@ the same of the same tokens in an echo. Here: the proof. Not here: questions (`m
 errors of the connection: openai's own pass through, to be told by whoever holds the client.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from openai import AsyncOpenAI, BadRequestError, UnprocessableEntityError
-from openai.types.completion_choice import CompletionChoice
+from openai import BadRequestError, UnprocessableEntityError
+from openai.types import Completion, CompletionChoice
 
 from neuron_assets.errors import UnreadableReply, UntrustedServer
+from neuron_assets.language_models.bodies import Body
 from neuron_assets.method.records import LARGEST
 from neuron_assets.method.simulating.echoed import token_starts
 
@@ -22,6 +23,9 @@ PROMPTS = (
     "The town lies between a lake and the",
 )
 """The first shows how the model cuts the number 10."""
+
+Complete = Callable[[Body], Awaitable[Completion]]
+"""Sends the body of a request, without the model's name, by which it is completed."""
 
 TOLERANCE = 0.05
 """Nats: servers compute a prompt at once and a reply token by token, and round differently."""
@@ -41,9 +45,8 @@ class _Continued:
         return self.prompt + self.token
 
 
-async def prove_echo(  # noqa: PLR0913  # all but the first three have defaults
-    client: AsyncOpenAI,
-    model: str,
+async def prove_echo(
+    complete: Complete,
     *,
     server: str,
     longest_reply: int = 0,
@@ -57,26 +60,25 @@ async def prove_echo(  # noqa: PLR0913  # all but the first three have defaults
     values, too few alternatives, or 10 cut into two tokens (then 1 and 10 cannot be told apart).
     """
     for prompt in prompts:
-        continued = await _generate(client, model, server, prompt, n_alternatives)
+        continued = await _generate(complete, server, prompt, n_alternatives)
         try:
-            reply = await client.completions.create(
-                model=model,
-                prompt=continued.text,
-                max_tokens=longest_reply,
-                temperature=0,
-                echo=True,
-                logprobs=n_alternatives,
+            reply = await complete(
+                {
+                    "prompt": continued.text,
+                    "max_tokens": longest_reply,
+                    "temperature": 0,
+                    "echo": True,
+                    "logprobs": n_alternatives,
+                }
             )
         except (BadRequestError, UnprocessableEntityError) as error:
             raise UntrustedServer(server, f"it refuses to echo a prompt: {error}") from error
         _judge(server, continued, reply.choices[0])
 
 
-async def _generate(client: AsyncOpenAI, model: str, server: str, prompt: str, n_alternatives: int) -> _Continued:
+async def _generate(complete: Complete, server: str, prompt: str, n_alternatives: int) -> _Continued:
     """The likeliest next token that is plain text, so that it stays a token of its own behind the prompt."""
-    reply = await client.completions.create(
-        model=model, prompt=prompt, max_tokens=1, temperature=0, logprobs=n_alternatives
-    )
+    reply = await complete({"prompt": prompt, "max_tokens": 1, "temperature": 0, "logprobs": n_alternatives})
     logprobs = reply.choices[0].logprobs
     if logprobs is None or not logprobs.top_logprobs or not logprobs.top_logprobs[0]:
         raise UntrustedServer(server, "it gives no log-probabilities even for what it generates")

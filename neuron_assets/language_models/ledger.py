@@ -39,6 +39,9 @@ Outcome = Literal["answered", "unreadable", "refused", "retried"]
 _ANSWERED: tuple[Outcome, ...] = ("answered", "unreadable")
 """What a server charges for."""
 
+OBSERVATION = "observation"
+"""In place of an asset: what was asked only to see who answers, or whether a server can be trusted."""
+
 _TABLES = MetaData()
 
 _USAGE = Table(
@@ -75,12 +78,16 @@ _TOTALS = Table(
 )
 
 
+_NOTHING_MORE = {"requests": 0, "tokens_in": 0, "tokens_out": 0, "tokens_cached": 0}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One request that went over the network."""
 
     study: str
     asset: str
+    """Or OBSERVATION."""
     layer_index: int | None
     model: str
     """The identity of who answered, or was to answer."""
@@ -159,10 +166,28 @@ class Ledger:
         row = {name: getattr(entry, name) for name in ("asset", "layer_index", "model", "seconds", "outcome", "run_id")}
         row |= {"is_estimated": entry.usage.is_estimated, "is_batch": entry.batch}
         asked_at = datetime.now(UTC).replace(tzinfo=None)
-        n_without_price = int(_lacks_price(entry.outcome, money))
+        n_without_price = int(_lacks_price(entry.asset, entry.outcome, money))
         with self._database.transaction() as connection:
             connection.execute(_USAGE.insert(), {"asked_at": asked_at, **both, **row})
             connection.execute(self._add_to_totals, {"requests": 1, "n_without_price": n_without_price, **both})
+
+    def give_late_prices(self, study: str) -> None:
+        """Gives their money to requests whose model had no price when they were answered, and has one now."""
+        if not self.spent(study).n_without_price:
+            return
+        charged = (_USAGE.c.study == study) & _USAGE.c.outcome.in_(_ANSWERED)
+        with self._database.transaction() as connection:
+            for row in connection.execute(select(_USAGE).where(charged & _USAGE.c.money.is_(None))).all():
+                price = price_of(row.model, self._prices)
+                if price is None:
+                    continue
+                usage = Usage(row.tokens_in, row.tokens_out, row.tokens_cached)
+                money = price.money(usage, batch=bool(row.is_batch))
+                still = (_USAGE.c.id == row.id) & _USAGE.c.money.is_(None)  # another process may be as far
+                if connection.execute(_USAGE.update().where(still).values(money=money)).rowcount:
+                    known_now = -int(_lacks_price(row.asset, row.outcome, None))
+                    more = {**_NOTHING_MORE, "study": study, "money": money, "n_without_price": known_now}
+                    connection.execute(self._add_to_totals, more)
 
     def spent(self, study: str) -> Spent:
         """What all requests of the study took so far; as quick after many requests as after few."""
@@ -171,6 +196,12 @@ class Ledger:
         if row is None:
             return Spent(0, 0, 0, 0, money=0.0, n_without_price=0)
         return Spent(**{total.name: row[total.name] for total in fields(Spent)})
+
+    def n_questions(self, study: str) -> int:
+        """How many requests the study has made beside those that only look who answers."""
+        asked = (_USAGE.c.study == study) & (_USAGE.c.asset != OBSERVATION)
+        with self._database.transaction() as connection:
+            return connection.scalar(select(func.count()).select_from(_USAGE).where(asked)) or 0
 
     def summary(self, study: str) -> list[Spending]:
         """The study's requests by asset, layer and model, in this order; what belongs to no layer comes last."""
@@ -214,13 +245,13 @@ def _spending(asset: str, layer_index: int | None, model: str, rows: Sequence[Ro
         tokens_cached=tokens_cached,
         cached_share=tokens_cached / tokens_in if tokens_in else None,
         money=math.fsum(moneys) if moneys else None,
-        n_without_price=sum(_lacks_price(row.outcome, row.money) for row in rows),
+        n_without_price=sum(_lacks_price(asset, row.outcome, row.money) for row in rows),
         n_estimated=sum(bool(row.is_estimated) for row in rows),
         median_seconds=median,
         p95_seconds=p95,
     )
 
 
-def _lacks_price(outcome: Outcome, money: float | None) -> bool:
-    """Whether something was charged, and nobody knows how much."""
-    return outcome in _ANSWERED and money is None
+def _lacks_price(asset: str, outcome: Outcome, money: float | None) -> bool:
+    """Whether something was charged, and nobody knows how much; to see who answers is a token or two."""
+    return asset != OBSERVATION and outcome in _ANSWERED and money is None

@@ -7,24 +7,25 @@ Here: the client. Not here: what is sent (`bodies.py`), what comes back (`replie
 import hashlib
 import json
 import logging
-import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import openai
+from openai.types import Completion
 
 from neuron_assets.errors import (
-    KeyMissing,
-    KeyRefused,
     ParametersRefused,
     RequestRefused,
     ServerUnreachable,
     TryAgain,
 )
+from neuron_assets.language_models.asker import Requested, nothing
 from neuron_assets.language_models.bodies import Body, body_of, path_of
 from neuron_assets.language_models.echo_proof import prove_echo
 from neuron_assets.language_models.habits import Habits, learned
-from neuron_assets.language_models.model import Replied
+from neuron_assets.language_models.model import Replied, Usage
 from neuron_assets.language_models.refusals import (
     Refusal,
     error_of_refusal,
@@ -35,8 +36,8 @@ from neuron_assets.language_models.refusals import (
     refusal_in,
 )
 from neuron_assets.language_models.replies import read_reply, read_usage
-from neuron_assets.language_models.server_settings import ServerSettings, check_base_url
-from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message, Prompt
+from neuron_assets.language_models.server_settings import ServerSettings, check_server, read_key
+from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message, Prompt, Reply
 
 T = TypeVar("T")
 
@@ -57,21 +58,22 @@ _PROBES = (1, 2048)
 class OpenAICompatible:
     """One model of one server. Implements LanguageModel; used by one event loop at a time.
 
-    Raises UnsafeBaseUrl and KeyMissing at once; nothing is dialled before the first question.
+    Raises UnsafeBaseUrl, KeyMissing and KeyRefused at once; nothing is dialled before the first question.
 
     `identity` is `MODEL@HOST/PATH`, with the model's name as the server resolves it, followed by `#` and a digest of
     the server's stable facts about the model (`root`, `meta`) where it lists any: what is served under the same name
     after a change of weights is then somebody else. Every reply carries the name that came with it.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
-        check_base_url(settings.base_url)
+    def __init__(self, settings: ServerSettings, record: Callable[[Requested], None] = nothing) -> None:
+        """`record` is told of each look: what is asked to see who answers, and whether an echo can be trusted."""
+        check_server(settings)
         self._settings = settings
+        self._record = record
         self._habits = Habits(settings.structured)
         self._facts: str | None = None
         self._was_there = False
         self._client: openai.AsyncOpenAI | None = None
-        _read_key(settings)
 
     def __repr__(self) -> str:
         return f"OpenAICompatible({self._settings.model!r} at {self._settings.address})"
@@ -98,7 +100,7 @@ class OpenAICompatible:
         for longest in _PROBES:
             probe = ChatPrompt((Message("user", "Hello"),), layout="probe/1", longest_reply=longest)
             try:
-                return (await self.reply(probe)).identity
+                return (await self._looked(probe)).identity
             except RequestRefused as error:
                 refused = error
         raise ParametersRefused(self._settings.address, self._settings.model, str(refused))
@@ -119,22 +121,47 @@ class OpenAICompatible:
         server = self._settings.address
         reply = read_reply(answer, prompt, server=server)
         usage = read_usage(answer, prompt, reply, server=server)
-        return Replied(reply, usage, f"{answer.get('model') or self._settings.model}@{server}{self._facts}")
+        return Replied(reply, usage, self._named(answer.get("model")))
 
     async def prove_echo(self) -> None:
         """Tries whether the server can be trusted with EchoPrompts; raises UntrustedServer, or as `reply` does."""
-        server, model = self._settings.address, self._settings.model
-        await self.reply(EchoPrompt("One, two, three", layout="probe/1"))  # learns whether a token must be added
+        server = self._settings.address
+        await self._looked(EchoPrompt("One, two, three", layout="probe/1"))  # learns whether a token must be added
         longest = self._habits.least_after_echo
-        proof = await self._guarded(lambda client: prove_echo(client, model, server=server, longest_reply=longest))
+        proof = await self._guarded(
+            lambda client: prove_echo(partial(self._completed, client), server=server, longest_reply=longest)
+        )
         if proof is not None:
-            raise error_of_refusal(proof, server, model)
+            raise error_of_refusal(proof, server, self._settings.model)
 
     async def close(self) -> None:
         """Ends the connections; a later question opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    async def _looked(self, prompt: Prompt) -> Replied:
+        """A reply to what is no question of the study."""
+        began = time.perf_counter()
+        replied = await self.reply(prompt)
+        self._note(replied.identity, replied.usage, began)
+        return replied
+
+    async def _completed(self, client: openai.AsyncOpenAI, body: Body) -> Completion:
+        """One request of the proof of an echo."""
+        began = time.perf_counter()
+        completion: Completion = await client.completions.create(model=self._settings.model, **body)
+        echo = EchoPrompt(body["prompt"], layout="probe/1")
+        usage = read_usage(completion.to_dict(), echo, Reply(""), server=self._settings.address)
+        self._note(self._named(completion.model), usage, began)
+        return completion
+
+    def _note(self, identity: str, usage: Usage, began: float) -> None:
+        self._record(Requested("who answers", identity, usage, time.perf_counter() - began, "answered", is_look=True))
+
+    def _named(self, model: str | None) -> str:
+        """Who answers, by the name that the server gives."""
+        return f"{model or self._settings.model}@{self._settings.address}{self._facts}"
 
     async def _answer(self, path: str, prompt: Prompt, variant: int) -> Mapping[str, Any]:
         while True:
@@ -220,7 +247,7 @@ class OpenAICompatible:
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
             self._client = openai.AsyncOpenAI(
-                api_key=_read_key(self._settings) or "none",
+                api_key=read_key(self._settings) or "none",
                 base_url=self._settings.base_url,
                 timeout=openai.Timeout(self._settings.timeout_s, connect=_SECONDS_TO_CONNECT),
                 max_retries=0,
@@ -234,17 +261,6 @@ class OpenAICompatible:
         left_out = ["OpenAI-Organization", "OpenAI-Project"] if self._settings.base_url != OPENAI else []
         left_out += ["Authorization"] if self._settings.api_key_env is None else []
         return {"follow_redirects": False, "headers": {name: openai.Omit() for name in left_out}}
-
-
-def _read_key(settings: ServerSettings) -> str | None:
-    if settings.api_key_env is None:
-        return None
-    key = os.environ.get(settings.api_key_env, "").strip()
-    if not key:
-        raise KeyMissing(settings.api_key_env)
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise KeyRefused(settings.api_key_env, "what the environment variable holds has characters that no key has")
-    return key
 
 
 def _read_object(text: str) -> Mapping[str, Any] | Refusal | TryAgain:

@@ -1,18 +1,19 @@
 """How a model behind an OpenAI-compatible server is reached and what it is asked with.
 
-Here: the settings, and which addresses are safe to send text and a key to. Not here: the client
+Here: the settings, which addresses are safe to send text and a key to, and that key. Not here: the client
 (`openai_compatible.py`); nothing here imports it, so a study can be checked without it.
 """
 
 import ipaddress
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from neuron_assets.errors import UnsafeBaseUrl
+from neuron_assets.errors import KeyMissing, KeyRefused, UnsafeBaseUrl
 
 Api = Literal["chat", "completions"]
 Structured = Literal["json_schema", "json_object", "none"]
@@ -58,6 +59,24 @@ class ServerSettings:
         """Host, port and path, to name the server by."""
         parts = urlsplit(self.base_url)
         return (parts.netloc + parts.path).rstrip("/")
+
+
+def check_server(settings: ServerSettings) -> None:
+    """All that can be told without dialling: raises UnsafeBaseUrl, KeyMissing or KeyRefused."""
+    check_base_url(settings.base_url)
+    read_key(settings)
+
+
+def read_key(settings: ServerSettings) -> str | None:
+    """The key, from the environment; None where the server wants none. Raises KeyMissing or KeyRefused."""
+    if settings.api_key_env is None:
+        return None
+    key = os.environ.get(settings.api_key_env, "").strip()
+    if not key:
+        raise KeyMissing(settings.api_key_env)
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise KeyRefused(settings.api_key_env, "what the environment variable holds has characters that no key has")
+    return key
 
 
 def check_base_url(url: str) -> None:

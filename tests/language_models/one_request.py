@@ -1,10 +1,12 @@
 """A client of the misbehaving server, and single requests through it, for the tests of the client."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from starlette.responses import Response
 
+from neuron_assets.language_models.asker import Requested, nothing
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from neuron_assets.language_models.server_settings import ServerSettings
@@ -19,8 +21,10 @@ WITH_SCHEMA = ChatPrompt(QUESTION.messages, "test/1", 50, schema={"type": "objec
 ECHO = EchoPrompt("ein Fluß\tunknown\n", layout="test/1", n_alternatives=12)
 
 
-def opened(server: MisbehavingServer, **settings: Any) -> OpenAICompatible:
-    return OpenAICompatible(ServerSettings(server.url, MODEL, **settings))
+def opened(
+    server: MisbehavingServer, record: Callable[[Requested], None] = nothing, **settings: Any
+) -> OpenAICompatible:
+    return OpenAICompatible(ServerSettings(server.url, MODEL, **settings), record)
 
 
 def ask(model: OpenAICompatible, prompt: Prompt = QUESTION, *, times: int = 1) -> Replied:

@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from neuron_assets.errors import UntrustedServer
+from neuron_assets.language_models.asker import Requested
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from neuron_assets.language_models.server_settings import ServerSettings
 from tests.language_models.echo_server import EchoServer, Misbehaviour, served
@@ -117,7 +118,8 @@ def test_a_server_that_does_not_echo_is_not_trusted(changed: dict[str, Any], say
 def test_a_server_is_proven_through_the_client(misbehaviour: Misbehaviour) -> None:
     tokenizer = tiny_tokenizer()
     with served(EchoServer(tiny_gpt2(tokenizer), tokenizer, misbehaviour=misbehaviour)) as server:
-        model = OpenAICompatible(ServerSettings(server.base_url, server.name))
+        recorded: list[Requested] = []
+        model = OpenAICompatible(ServerSettings(server.base_url, server.name), recorded.append)
 
         async def prove() -> None:
             try:
@@ -127,3 +129,8 @@ def test_a_server_is_proven_through_the_client(misbehaviour: Misbehaviour) -> No
 
         with nullcontext() if misbehaviour == "none" else pytest.raises(UntrustedServer):
             asyncio.run(prove())
+
+    if misbehaviour == "none":
+        assert len(recorded) == len(server.requests)
+        assert all(asked.is_look and asked.usage and asked.usage.tokens_in > 0 for asked in recorded)
+        assert {asked.identity for asked in recorded} == {f"{server.name}@{server.base_url[7:]}"}

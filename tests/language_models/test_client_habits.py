@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from neuron_assets.asking_sections import MOST_CONNECTIONS
 from neuron_assets.errors import ParametersRefused, RequestRefused
-from neuron_assets.language_models.model import Replied
+from neuron_assets.language_models.asker import Requested
+from neuron_assets.language_models.model import Replied, Usage
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from tests.language_models.misbehaving_server import MODEL, Behaviour, Body, refusal, running
 from tests.language_models.one_request import WITH_SCHEMA, always, ask, identity, opened
@@ -82,14 +83,16 @@ def test_the_pool_of_connections_is_as_wide_as_a_study_may_want() -> None:
 
 
 def test_the_identity_is_who_the_server_says_it_is() -> None:
+    recorded: list[Requested] = []
     with running(served="parrot-1-2026-05-01") as server:
-        model = opened(server)
+        model = opened(server, record=recorded.append)
         found = identity(model)
         replied = ask(model)
 
     assert found == f"parrot-1-2026-05-01@{server.url[7:]}"
     assert replied.identity == found
     assert server.bodies[0]["max_tokens"] == 1
+    assert [(asked.identity, asked.usage, asked.is_look) for asked in recorded] == [(found, Usage(11, 3, 4), True)]
 
 
 def test_other_weights_under_the_same_name_are_somebody_else() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types import Completion
 
 from neuron_assets.errors import UntrustedServer
 from neuron_assets.language_models.echo_proof import PROMPTS, prove_echo
@@ -37,7 +39,12 @@ def _honest_again(server: EchoServer) -> Iterator[None]:
 def prove(server: EchoServer, *, longest_reply: int = 0) -> None:
     async def asked() -> None:
         async with AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
-            await prove_echo(client, server.name, server="the tests", longest_reply=longest_reply)
+
+            async def complete(body: dict[str, Any]) -> Completion:
+                completion: Completion = await client.completions.create(model=server.name, **body)
+                return completion
+
+            await prove_echo(complete, server="the tests", longest_reply=longest_reply)
 
     asyncio.run(asked())
 

@@ -16,7 +16,7 @@ import pytest
 from neuron_assets.errors import BudgetSpent, PriceUnknown
 from neuron_assets.language_models.budget import Budget, check_budget
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Entry, Ledger, Spent
+from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger, Spent
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price
 
@@ -85,6 +85,29 @@ def test_the_known_part_of_the_money_stays_known_in_either_order(ledger: Ledger,
 
     assert ledger.spent("colours").money == pytest.approx(ITS_MONEY)
     assert ledger.spent("colours").n_without_price == 1
+
+
+def test_a_price_that_comes_late_counts_for_what_was_asked_before(ledger: Ledger, database: Database) -> None:
+    for entry in (replace(ANSWERED, batch=True), ANSWERED, replace(ANSWERED, model="unheard-of")):
+        Ledger(database, {}).record(entry)
+    for _ in range(2):
+        ledger.give_late_prices("colours")
+
+    spent = ledger.spent("colours")
+
+    assert (spent.requests, spent.tokens_in, spent.n_without_price) == (3, 3000, 1)
+    assert spent.money == pytest.approx(1.5 * ITS_MONEY)
+    assert [row.money for row in ledger.summary("colours")] == [pytest.approx(1.5 * ITS_MONEY), None]
+
+
+def test_a_look_at_who_answers_is_counted_but_is_no_question_and_bars_no_budget(ledger: Ledger) -> None:
+    ledger.record(ANSWERED)
+    ledger.record(replace(ANSWERED, asset=OBSERVATION, model="unheard-of"))
+
+    spent = ledger.spent("colours")
+
+    assert (spent.requests, spent.tokens_in, spent.n_without_price) == (2, 2000, 0)
+    assert ledger.n_questions("colours") == 1
 
 
 @pytest.mark.parametrize("outcome", ["refused", "retried"])
