@@ -25,6 +25,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    bindparam,
     func,
     select,
 )
@@ -76,9 +77,6 @@ _TOTALS = Table(
     Column("money", Float),  # null where no request has a price
     Column("n_without_price", BigInteger, nullable=False),
 )
-
-
-_NOTHING_MORE = {"requests": 0, "tokens_in": 0, "tokens_out": 0, "tokens_cached": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +173,28 @@ class Ledger:
         """Gives their money to requests whose model had no price when they were answered, and has one now."""
         if not self.spent(study).n_without_price:
             return
-        charged = (_USAGE.c.study == study) & _USAGE.c.outcome.in_(_ANSWERED)
+        is_lacking = (_USAGE.c.study == study) & _USAGE.c.outcome.in_(_ANSWERED) & _USAGE.c.money.is_(None)
+        money = select(func.sum(_USAGE.c.money)).where(_USAGE.c.study == study)
+        n_lacking = select(func.count()).select_from(_USAGE).where(is_lacking & (_USAGE.c.asset != OBSERVATION))
+        sums = {"money": money.scalar_subquery(), "n_without_price": n_lacking.scalar_subquery()}
         with self._database.transaction() as connection:
-            for row in connection.execute(select(_USAGE).where(charged & _USAGE.c.money.is_(None))).all():
-                price = price_of(row.model, self._prices)
-                if price is None:
-                    continue
+            connection.execute(select(_TOTALS).where(_TOTALS.c.study == study).with_for_update())
+            priced = self._priced(connection.execute(select(_USAGE).where(is_lacking)).all())
+            if priced:
+                of_row = _USAGE.update().where(_USAGE.c.id == bindparam("row_id"))
+                connection.execute(of_row.values(money=bindparam("dollars")), priced)
+                connection.execute(_TOTALS.update().where(_TOTALS.c.study == study).values(**sums))
+
+    def _priced(self, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+        """Of the rows whose model has a price, what they cost."""
+        prices = {model: price_of(model, self._prices) for model in {row.model for row in rows}}
+        priced = []
+        for row in rows:
+            price = prices[row.model]
+            if price is not None:
                 usage = Usage(row.tokens_in, row.tokens_out, row.tokens_cached)
-                money = price.money(usage, batch=bool(row.is_batch))
-                still = (_USAGE.c.id == row.id) & _USAGE.c.money.is_(None)  # another process may be as far
-                if connection.execute(_USAGE.update().where(still).values(money=money)).rowcount:
-                    known_now = -int(_lacks_price(row.asset, row.outcome, None))
-                    more = {**_NOTHING_MORE, "study": study, "money": money, "n_without_price": known_now}
-                    connection.execute(self._add_to_totals, more)
+                priced.append({"row_id": row.id, "dollars": price.money(usage, batch=bool(row.is_batch))})
+        return priced
 
     def spent(self, study: str) -> Spent:
         """What all requests of the study took so far; as quick after many requests as after few."""
