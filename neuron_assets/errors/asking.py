@@ -38,10 +38,9 @@ class UnusableModel(LanguageModelError):
 
 
 class ParametersRefused(LanguageModelError):
-    def __init__(self, server: str, model: str, reason: str) -> None:
+    def __init__(self, who: str, reason: str) -> None:
         super().__init__(
-            f"{server} answers no request to {model!r} as this study makes them: {reason}. Mend the model's parameters "
-            "in the study."
+            f"{who} answers no request as this study makes them: {reason}. Mend the model's parameters in the study."
         )
 
 

@@ -49,15 +49,29 @@ class AnsweredRequest:
         return Kept(Replied(self.reply, self.usage, self.identity), self.asked_at, self.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Who answered to a model's configured name when it was last looked; one of the first lines of an exported file."""
+
+    model_name: str
+    identity: str
+
+
 IN_COLUMNS = ("key", "identity", "asked_at", "seconds")
 """The fields that a store looks at itself; the others are packed."""
 
 _ANSWERED_REQUEST = TypeAdapter(AnsweredRequest)
+_LINE: TypeAdapter[AnsweredRequest | Observed] = TypeAdapter(AnsweredRequest | Observed)
 
 
 def prompt_as_json(prompt: Prompt) -> dict[str, Any]:
     """Every field of the prompt, and what kind it is of."""
-    return {"kind": "chat" if isinstance(prompt, ChatPrompt) else "echo", **_named_fields(prompt)}
+    return {"kind": "chat" if isinstance(prompt, ChatPrompt) else "echo", **named_fields(prompt)}
+
+
+def named_fields(value: Any) -> dict[str, Any]:
+    """Of a dataclass, as they are."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def as_json(value: object, *, sort_keys: bool = False) -> str:
@@ -67,7 +81,7 @@ def as_json(value: object, *, sort_keys: bool = False) -> str:
 
 def packed(answered: AnsweredRequest) -> bytes:
     """What stands in no column of its own, compressed."""
-    rest = {name: value for name, value in _named_fields(answered).items() if name not in IN_COLUMNS}
+    rest = {name: value for name, value in named_fields(answered).items() if name not in IN_COLUMNS}
     return zlib.compress(as_json(rest).encode())
 
 
@@ -84,13 +98,14 @@ def read_answered_request(content: object) -> AnsweredRequest:
     return _ANSWERED_REQUEST.validate_python(content)
 
 
-def _named_fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+def read_line(line: str) -> AnsweredRequest | Observed:
+    """A line of an exported file, all types checked; raises ValueError."""
+    return _LINE.validate_python(json.loads(line))
 
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        return _named_fields(value)
+        return named_fields(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, datetime):

@@ -17,29 +17,26 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
-
 from neuron_assets.errors import (
     ModelChanged,
     NotAnsweredYet,
+    ParametersRefused,
     RequestError,
-    RequestRefused,
     ServerUnreachable,
     TryAgain,
     UnreadableReply,
 )
 from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing
 from neuron_assets.language_models.ledger import Outcome
-from neuron_assets.language_models.limiter import LONGEST_PAUSE_S, Limiter
+from neuron_assets.language_models.limiter import Limiter
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.request_store import request_key
+from neuron_assets.language_models.trying import trying
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 
 T = TypeVar("T")
 
-_BACKOFF = wait_exponential_jitter(multiplier=0.5, max=60, jitter=1)
 _N_NAMED = 5
 """Of the questions that are missing offline."""
 
@@ -96,9 +93,13 @@ class _Asking:
         self._error: BaseException | None = None
         self._is_ending = False
         self._n_lost = 0
+        self._n_refused = 0
+        self._has_answer = False
+        """Of this run or an earlier one."""
         self._answering: set[asyncio.Task[Any]] = set()
         self._asked: dict[str, asyncio.Task[Replied]] = {}
-        self._in_flight: set[asyncio.Task[Any] | None] = set()
+        self._in_flight: set[str] = set()
+        """The keys of those of them that are with the server."""
 
     async def begin(self) -> None:
         """Looks who answers."""
@@ -155,15 +156,15 @@ class _Asking:
     async def end(self) -> None:
         """Nothing new is sent; what is in flight may still arrive and be kept."""
         self._is_ending = True
-        for task in [*self._answering, *(task for task in self._asked.values() if task not in self._in_flight)]:
+        for task in [*self._answering, *(task for key, task in self._asked.items() if key not in self._in_flight)]:
             task.cancel()
-        await self._limiter.close()
         left = list(self._asked.values())
         if left:
             await asyncio.wait(left, timeout=self._limits.grace_s)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, *self._answering, return_exceptions=True)
+        await self._limiter.close()
         await self._asker.model.close()
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
@@ -179,17 +180,18 @@ class _Asking:
         key = None if self._identity is None else self._key(question, attempt, self._identity)
         kept = None if key is None else self._asker.store.get(key)
         if kept is not None:
+            self._has_answer = True
             return kept.replied
         if key is None or self._asker.offline:
             raise _NotKept("not in the request store, and nothing is asked offline")
         if key not in self._asked:
-            self._asked[key] = asyncio.create_task(self._ask(question, attempt))
+            self._asked[key] = asyncio.create_task(self._ask(key, question, attempt))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
         return await asyncio.shield(self._asked[key])
 
-    async def _ask(self, question: Question[Any], attempt: int) -> Replied:
+    async def _ask(self, key: str, question: Question[Any], attempt: int) -> Replied:
         try:
-            return await self._tried(partial(self._send, question, attempt))
+            return await self._tried(partial(self._send, key, question, attempt))
         except TryAgain as error:
             self._n_lost += 1
             if self._n_lost >= self._limits.most_lost:
@@ -203,47 +205,63 @@ class _Asking:
         It keeps its place among the requests at once while it waits to be tried again, so a server that is down is not
         tried with everything that there is to ask.
         """
-        tries = AsyncRetrying(
-            retry=retry_if_exception(_is_worth_another_try),
-            stop=stop_after_attempt(self._limits.most_tries),
-            wait=seconds_before_next,
-            sleep=self._asker.sleep,
-            reraise=True,
-        )
+        tries = trying(self._limits.most_tries, self._asker.sleep, even_crowded=False)  # for that the limiter waits
         return await self._limiter.run(lambda: tries(request))
 
-    async def _send(self, question: Question[Any], attempt: int) -> Replied:
-        """One request; its reply is kept before anything else can happen."""
+    async def _send(self, key: str, question: Question[Any], attempt: int) -> Replied:
+        """One request; an error that ends the run ends it before anybody else can send."""
+        await self._limiter.pause_over()
         if self._is_ending:
             raise asyncio.CancelledError
-        self._asker.before_asking()
-        self._n_requests += 1
-        task, began = asyncio.current_task(), time.perf_counter()
-        self._in_flight.add(task)
         try:
-            replied = await self._asker.model.reply(question.prompt, question.sample * self._limits.most_asks + attempt)
+            return await self._reply(key, question, attempt)
         except RequestError as error:
-            outcome: Outcome = "refused" if isinstance(error, RequestRefused) else "retried"
-            self._record(question, None, outcome, began)
-            self._n_lost = self._n_lost if isinstance(error, TryAgain) else 0
             if self._is_ending:
                 raise asyncio.CancelledError from error
             raise
-        finally:
-            self._in_flight.discard(task)
-        self._n_lost = 0
-        self._asker.store.put(
-            self._key(question, attempt, replied.identity),
-            question.prompt,
-            replied,
-            seconds=time.perf_counter() - began,
-            parameters=self._parameters,
-            about=question.about,
-        )
-        self._record(question, replied, outcome_of(question, replied), began)
+        except Exception:
+            self._is_ending = True
+            raise
+
+    async def _reply(self, key: str, question: Question[Any], attempt: int) -> Replied:
+        """What the server replies; it is kept before anything else can happen."""
+        self._asker.before_asking()
+        self._n_requests += 1
+        began = time.perf_counter()
+        replied: Replied | None = None
+        outcome: Outcome = "retried"
+        self._in_flight.add(key)
+        try:
+            replied = await self._asker.model.reply(question.prompt, question.sample * self._limits.most_asks + attempt)
+            self._asker.store.put(
+                key if replied.identity == self._identity else self._key(question, attempt, replied.identity),
+                question.prompt,
+                replied,
+                seconds=time.perf_counter() - began,
+                parameters=self._parameters,
+                about=question.about,
+            )
+            outcome = outcome_of(question, replied)
+        except TryAgain:
+            raise
+        except Exception as error:
+            self._n_lost, outcome = 0, "refused"
+            self._raise_if_all_are_refused(error)
+            raise
+        finally:  # whatever it came to, it may have to be paid for
+            self._in_flight.discard(key)
+            self._record(question, replied, outcome, began)
+        self._n_lost, self._has_answer = 0, True
         if replied.identity != self._identity:
             raise ModelChanged(self._asker.name, str(self._identity), replied.identity)
         return replied
+
+    def _raise_if_all_are_refused(self, error: Exception) -> None:
+        """Not where anything was ever answered: then what is left may be refused for what it says."""
+        self._n_refused += 1
+        if self._n_refused >= self._limits.most_lost and not self._has_answer:
+            reason = f"{self._n_refused} requests were refused and none was answered, the last one: {error}"
+            raise ParametersRefused(self._asker.name, reason) from error
 
     def _record(self, question: Question[Any], replied: Replied | None, outcome: Outcome, began: float) -> None:
         identity = str(self._identity) if replied is None else replied.identity
@@ -254,18 +272,6 @@ class _Asking:
         return request_key(
             question.prompt, identity=identity, parameters=self._parameters, sample=question.sample, attempt=attempt
         )
-
-
-def _is_worth_another_try(error: BaseException) -> bool:
-    """A crowded server is not: for that the limiter waits."""
-    return isinstance(error, TryAgain) and not error.crowded
-
-
-def seconds_before_next(state: RetryCallState) -> float:
-    """Backs off, with jitter; the server's own wish goes first, within bounds."""
-    error = None if state.outcome is None else state.outcome.exception()
-    wish = error.after if isinstance(error, TryAgain) and error.after is not None else 0.0
-    return min(max(_BACKOFF(state), wish), LONGEST_PAUSE_S)
 
 
 def outcome_of(question: Question[Any], replied: Replied) -> Outcome:

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
-
 from neuron_assets.errors import (
     BatchNotDone,
     LanguageModelError,
@@ -25,7 +23,7 @@ from neuron_assets.errors import (
     TryAgain,
 )
 from neuron_assets.language_models.asker import Asker, Requested
-from neuron_assets.language_models.asking import outcome_of, seconds_before_next
+from neuron_assets.language_models.asking import outcome_of
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.open_batches import OpenBatch, OpenBatches
@@ -33,14 +31,22 @@ from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from neuron_assets.language_models.provider_batches import BatchState, Line, ProviderBatches
 from neuron_assets.language_models.refusals import Refusal, error_of_refusal
 from neuron_assets.language_models.request_store import request_key
+from neuron_assets.language_models.trying import trying
 from neuron_assets.method.questions import Question
 
 T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _GROWTH = 5.0, 300.0, 1.5
 """Between two looks at a batch."""
+_LONGEST_SILENCE_S = 6 * 3600.0
+"""For which a provider may not say how its batch does, before nobody waits any longer."""
 
 _ENDED_SO = {"cancelled": "was cancelled", "failed": "failed, and the provider does not say why"}
+
+
+def in_batches(identity: str) -> str:
+    """The name under which it is noted who answers the batches of somebody who calls himself so directly."""
+    return f"batches of {identity}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,18 @@ class BatchRounds:
     """The batches of one run of questions, each round within an event loop of its own."""
 
     def __init__(
-        self, asker: Asker, model: OpenAICompatible, open_batches: OpenBatches, tell: Callable[[str], None]
+        self,
+        asker: Asker,
+        model: OpenAICompatible,
+        open_batches: OpenBatches,
+        tell: Callable[[str], None],
+        directly: str,
     ) -> None:
         self.n_requests = 0
         """Submitted in this run."""
         self._asker, self._model, self._tell = asker, model, tell
+        self._directly = directly
+        """Who answers where no batch is submitted."""
         self._open_batches, self._provider = open_batches, ProviderBatches(model)
 
     async def collect(self, wanted: Mapping[str, Wanted]) -> Mapping[str, RequestError]:
@@ -133,13 +146,21 @@ class BatchRounds:
 
     async def _ended(self, batch: OpenBatch) -> BatchState:
         """Waits for its end, and tells of it."""
-        pause, told = _FIRST_PAUSE_S, ""
+        pause, silence, told = _FIRST_PAUSE_S, 0.0, ""
         name = f"batch {batch.batch_id} of {batch.submitted_at:%Y-%m-%d %H:%M} UTC"
         while True:
-            state = await self._tried(partial(self._provider.look, str(batch.batch_id)))
-            if state.end is not None:
-                return state
-            news = f"waiting for {name}: {state.status}, {state.n_done:,} of {state.n_requests:,}"
+            try:
+                state = await self._tried(partial(self._provider.look, str(batch.batch_id)))
+            except ServerUnreachable as error:
+                silence += pause
+                if silence > _LONGEST_SILENCE_S:
+                    raise
+                news = f"waiting for {name}: {error}"
+            else:
+                if state.end is not None:
+                    return state
+                silence = 0.0
+                news = f"waiting for {name}: {state.status}, {state.n_done:,} of {state.n_requests:,}"
             if news != told:
                 told = news
                 self._tell(news)
@@ -151,6 +172,7 @@ class BatchRounds:
     ) -> dict[str, RequestError | LanguageModelError]:
         """Keeps the replies among the lines, and gives what is wrong with the others."""
         errors: dict[str, RequestError | LanguageModelError] = {}
+        identities: set[str] = set()
         await self._tried(self._model.see_facts)
         for line in lines:
             one = wanted.get(line.key)
@@ -163,8 +185,11 @@ class BatchRounds:
                 errors[line.key] = error
                 continue
             self._keep(one, replied, seconds)
+            identities.add(replied.identity)
             if replied.identity != self._asker.identity:
                 errors[line.key] = ModelChanged(self._asker.name, str(self._asker.identity), replied.identity)
+        if len(identities) == 1:
+            self._asker.store.observe(in_batches(self._directly), *identities)
         return errors
 
     async def _read(self, line: Line, one: Wanted) -> Replied:
@@ -210,13 +235,7 @@ class BatchRounds:
 
     async def _tried(self, request: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What the request gives, tried again while the server does not answer."""
-        tries = AsyncRetrying(
-            retry=retry_if_exception_type(TryAgain),
-            stop=stop_after_attempt(self._asker.limits.most_tries),
-            wait=seconds_before_next,
-            sleep=self._asker.sleep,
-            reraise=True,
-        )
+        tries = trying(self._asker.limits.most_tries, self._asker.sleep, even_crowded=True)
         try:
             return await tries(request)
         except TryAgain as error:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from neuron_assets.errors import NoBatches, RequestError, RequestRefused, UnreadableReply
 from neuron_assets.language_models.asker import Asker, Progress, nothing
 from neuron_assets.language_models.asking import ask_all, loop_in_a_thread
-from neuron_assets.language_models.batch_rounds import BatchRounds, Wanted
+from neuron_assets.language_models.batch_rounds import BatchRounds, Wanted, in_batches
 from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from neuron_assets.language_models.provider_batches import line_of
@@ -55,12 +55,14 @@ def ask_all_in_batches(
     model = asker.model
     if not isinstance(model, OpenAICompatible):
         raise NoBatches(asker.name, "it is no chat model of a server")
+    if asker.identity is None and not asker.offline:
+        list(ask_all((), asker))  # observes, and asks nothing
+    directly = asker.identity or asker.store.observed(asker.name)
+    identity = asker.store.observed(in_batches(str(directly))) or directly
+    asker = replace(asker, identity=identity)
     if asker.offline:
         yield from ask_all(questions, asker, on_progress)
         return
-    if asker.identity is None:
-        list(ask_all((), asker))  # observes, and asks nothing
-        asker = replace(asker, identity=asker.store.observed(asker.name))
     progress = Progress()
 
     def tell(news: str) -> None:
@@ -69,8 +71,8 @@ def ask_all_in_batches(
         progress = replace(progress, batch=news, n_requests=batching.n_direct + rounds.n_requests)
         on_progress(progress)
 
-    rounds = BatchRounds(asker, model, open_batches, tell)
-    batching = _Batching[T](asker, model, open_batches, rounds, bounds)
+    rounds = BatchRounds(asker, model, open_batches, tell, str(directly))
+    batching = _Batching[T](asker, model, open_batches, rounds, bounds, ask_first=identity == directly)
     for answer in batching.answers(questions):
         progress = replace(
             progress,
@@ -89,20 +91,23 @@ _Held = tuple[Question[T], Answer[T] | None]
 class _Batching(Generic[T]):
     """One run of questions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a run is made of
         self,
         asker: Asker,
         model: OpenAICompatible,
         open_batches: OpenBatches,
         rounds: BatchRounds,
         bounds: BatchBounds,
+        *,
+        ask_first: bool,
     ) -> None:
         self.n_direct = 0
         """Requests that were sent by themselves."""
         self._asker, self._model, self._limits = asker, model, asker.limits
         self._open_batches, self._rounds, self._bounds = open_batches, rounds, bounds
         self._parameters = dict(model.parameters)
-        self._is_first = True
+        self._ask_first = ask_first
+        """Whether the first question is asked directly: not where another name answers batches than answers so."""
         self._wanted: dict[str, Wanted] = {}
         """By their key, what the next batch is to answer."""
         self._n_bytes = 0
@@ -160,8 +165,8 @@ class _Batching(Generic[T]):
 
     def _want(self, key: str, question: Question[T], attempt: int) -> Answer[T] | None:
         batch = self._open_batches.find(key)
-        if batch is None and self._is_first:
-            self._is_first = False
+        if batch is None and self._ask_first:
+            self._ask_first = False
             return self._asked_directly(question)
         path, body = self._model.body(question.prompt, question.sample * self._limits.most_asks + attempt)
         line = b"" if batch else line_of(key, path, body)

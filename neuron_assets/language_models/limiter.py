@@ -4,6 +4,10 @@ It grows while answers come, by one an answer until the server first says that i
 then on, and is halved for every crowded round. A round ends when the server says so: everything sent before that and
 refused after it is the same round, and counts once. After it nothing is sent until the server's Retry-After is over.
 
+Requests are made by workers, as many as may be in flight: each sends the next request as soon as it has dealt with an
+answer, before any other answer is dealt with. Were the answers that came together all read first, the requests after
+them would go out together too, and come back so: the server would wait for us, and then we for it.
+
 Here: that rule, and one place to wait in. Not here: other failures, which are tried again by `asking.py`.
 """
 
@@ -11,11 +15,14 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from neuron_assets.errors import QuotaSpent, ServerUnreachable, TryAgain
 
 T = TypeVar("T")
+
+Waiting = tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]
+"""A request to be made, and where what it gives is put."""
 
 Sleep = Callable[[float], Awaitable[None]]
 """Waits for so many seconds; tests hurry."""
@@ -38,8 +45,8 @@ class Limiter:
         self._server = server
         self._most_rounds = most_rounds
         self._sleep = sleep
-        self._in_flight = 0
-        self._waiting: deque[asyncio.Future[int]] = deque()
+        self._waiting: deque[Waiting] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
         self._round = 0
         self._rounds_without_answer = 0
         self._pause: asyncio.Task[None] | None = None
@@ -55,26 +62,72 @@ class Limiter:
         So a crowded server never turns into a failure. Raises what the request raises; ServerUnreachable where
         `most_rounds` rounds brought no answer at all, and QuotaSpent where the server wants more than LONGEST_PAUSE_S.
         """
-        while True:
-            began_in = await self._enter()
-            try:
-                answer = await request()
-            except TryAgain as error:
-                if not error.crowded:
-                    raise
-                self._crowded(began_in, error)
-            else:
-                self._answered(began_in)
-                return answer
-            finally:
-                self._in_flight -= 1
-                self._admit()
+        given: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, given))
+        self._admit()
+        return await given
+
+    async def pause_over(self) -> None:
+        """Waits for the end of a pause: what is tried again within its place must not go out in it."""
+        while self._pause is not None:
+            await asyncio.wait([self._pause])
 
     async def close(self) -> None:
-        """Ends a pause, if there is one."""
-        if self._pause is not None:
-            self._pause.cancel()
-            await asyncio.gather(self._pause, return_exceptions=True)
+        """Ends what is under way, and a pause."""
+        self._waiting.clear()
+        under_way = [*self._workers, *([] if self._pause is None else [self._pause])]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _admit(self) -> None:
+        """Sets to work as many as there is room for."""
+        while self._waiting and self._has_room():
+            worker = asyncio.create_task(self._work(self._waiting.popleft()))
+            self._workers.add(worker)
+            worker.add_done_callback(self._ended)
+
+    def _has_room(self, n_leaving: int = 0) -> bool:
+        return self._pause is None and len(self._workers) - n_leaving < self.at_once
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        self._admit()
+
+    async def _work(self, waiting: Waiting) -> None:
+        """That request, and then those that wait, one after the other, while there is room."""
+        worker = asyncio.current_task()
+        assert worker is not None
+        while True:
+            request, given = waiting
+            given.add_done_callback(lambda ended: worker.cancel() if ended.cancelled() else None)
+            await self._make(request, given)
+            self._admit()
+            # Where nobody waits for the answer any more, this worker is about to be cancelled: it takes nothing else.
+            if given.cancelled() or not self._waiting or not self._has_room(n_leaving=1):
+                return
+            waiting = self._waiting.popleft()
+
+    async def _make(self, request: Callable[[], Awaitable[Any]], given: asyncio.Future[Any]) -> None:
+        """Puts there what the request gives or raises; one that the server is too crowded for waits again, first."""
+        if given.done():
+            return
+        began_in = self._round
+        try:
+            answer = await request()
+        except asyncio.CancelledError:
+            given.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001  # it is raised where the answer is waited for
+            failure = self._crowded(began_in, error) if isinstance(error, TryAgain) and error.crowded else error
+            if failure is None:
+                self._waiting.appendleft((request, given))
+            elif not given.done():
+                given.set_exception(failure)
+        else:
+            self._answered(began_in)
+            if not given.done():
+                given.set_result(answer)
 
     def _answered(self, began_in: int) -> None:
         self._rounds_without_answer = 0
@@ -82,46 +135,23 @@ class Limiter:
             gained = 1.0 if self._round == 0 else 1.0 / self._at_once
             self._at_once = min(float(self._most_at_once), self._at_once + gained)
 
-    def _crowded(self, began_in: int, error: TryAgain) -> None:
+    def _crowded(self, began_in: int, error: TryAgain) -> Exception | None:
+        """Sends less, after a pause; gives the error that ends the run where that is of no use."""
         if error.after is not None and error.after > LONGEST_PAUSE_S:
-            raise QuotaSpent(self._server, f"it asks to come back in {error.after:,.0f} s; {error}")
+            return QuotaSpent(self._server, f"it asks to come back in {error.after:,.0f} s; {error}")
         if began_in < self._round:
-            return  # the round has been counted
+            return None  # the round has been counted
         self._round += 1
         self._rounds_without_answer += 1
         if self._rounds_without_answer > self._most_rounds:
-            raise ServerUnreachable(self._server, f"crowded {self._rounds_without_answer} times in a row; {error}")
+            return ServerUnreachable(self._server, f"crowded {self._rounds_without_answer} times in a row; {error}")
         self._at_once = max(1.0, self._at_once / 2)
         own = min(_LONGEST_OWN_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (self._rounds_without_answer - 1))
         seconds = own * random.uniform(0.75, 1.25) if error.after is None else error.after  # noqa: S311  # no secret
         self._pause = asyncio.create_task(self._paused(seconds))
+        return None
 
     async def _paused(self, seconds: float) -> None:
         await self._sleep(seconds)
         self._pause = None
         self._admit()
-
-    async def _enter(self) -> int:
-        """Waits for a place; says in which round it was given."""
-        if not self._waiting and self._has_room():
-            self._in_flight += 1
-            return self._round
-        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # let in and cancelled in one moment
-                self._in_flight -= 1
-                self._admit()
-            raise
-
-    def _has_room(self) -> bool:
-        return self._pause is None and self._in_flight < self.at_once
-
-    def _admit(self) -> None:
-        while self._waiting and self._has_room():
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._in_flight += 1
-                turn.set_result(self._round)

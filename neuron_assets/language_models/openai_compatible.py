@@ -103,7 +103,7 @@ class OpenAICompatible:
                 return (await self._looked(probe)).identity
             except RequestRefused as error:
                 refused = error
-        raise ParametersRefused(self._settings.address, self._settings.model, str(refused))
+        raise ParametersRefused(f"{self.alias} at {self.server}", str(refused))
 
     async def reply(self, prompt: Prompt, variant: int = 0) -> Replied:
         """One attempt, repeated only where the server wants the same said in another way."""

@@ -6,7 +6,6 @@ settings that get here are the parameters passed in.
 """
 
 import hashlib
-import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -36,13 +35,14 @@ from neuron_assets.language_models.answered_requests import (
     IN_COLUMNS,
     AnsweredRequest,
     Kept,
+    Observed,
     as_json,
     packed,
     prompt_as_json,
-    read_answered_request,
     unpacked,
 )
 from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.exported_answers import read_exported
 from neuron_assets.language_models.model import Replied
 from neuron_assets.method.questions import Prompt
 
@@ -74,7 +74,6 @@ _ONE = select(_ANSWERS).where(_ANSWERS.c.key == bindparam("wanted"))
 _SECRET = re.compile(
     r"api[-_ ]?key|authori[sz]ation|secret|passw|credential|bearer|cookie|(^|access[-_]|api[-_])token$", re.IGNORECASE
 )
-_KEY = re.compile(r"[0-9a-f]{64}")
 _ROWS_AT_ONCE = 200
 
 
@@ -170,7 +169,7 @@ class RequestStore:
 
     def observe(self, model_name: str, identity: str) -> None:
         """Notes who answers to a model's configured name now."""
-        now = {"identity": identity, "observed_at": datetime.now(UTC).replace(tzinfo=None)}
+        now = {"identity": identity, "observed_at": _now()}
         row = self.database.insert(_OBSERVED).values(model_name=model_name, **now)
         with self.database.transaction() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=[_OBSERVED.c.model_name], set_=now))
@@ -196,12 +195,16 @@ class RequestStore:
         return n_pruned
 
     def export(self, path: Path) -> int:
-        """Writes all answers as JSON lines, aside and then renamed; says how many. Raises FailedWrite."""
+        """Writes all answers as JSON lines, aside and then renamed; says how many. Raises FailedWrite.
+
+        Who was observed goes first: offline, nothing else says whose answers are meant.
+        """
         aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             n_written = 0
             with aside.open("w", encoding="utf-8") as file:
+                file.writelines(as_json(observed) + "\n" for observed in self._all_observed())
                 for answered in self._all():
                     file.write(as_json(answered) + "\n")
                     n_written += 1
@@ -213,9 +216,24 @@ class RequestStore:
         return n_written
 
     def import_(self, path: Path) -> int:
-        """Keeps the answers of an exported file, all or, where a line cannot be read, none; says how many were new."""
+        """Keeps the answers of an exported file, all or, where a line cannot be read, none; says how many were new.
+
+        Who was observed here already stays.
+        """
+        unless_observed = self.database.insert(_OBSERVED).on_conflict_do_nothing(
+            index_elements=[_OBSERVED.c.model_name]
+        )
+        n_new = 0
         with self.database.transaction() as connection:
-            return sum(self._keep(connection, answered) for answered in _exported(path))
+            for line in read_exported(path):
+                if isinstance(line, Observed):
+                    connection.execute(
+                        unless_observed,
+                        {"model_name": line.model_name, "identity": line.identity, "observed_at": _now()},
+                    )
+                else:
+                    n_new += self._keep(connection, line)
+        return n_new
 
     def _keep(self, connection: Connection, answered: AnsweredRequest) -> int:
         secret = _secret_name(answered.parameters)
@@ -224,6 +242,13 @@ class RequestStore:
         row = {name: getattr(answered, name) for name in IN_COLUMNS}
         row["asked_at"] = answered.asked_at.astimezone(UTC).replace(tzinfo=None)
         return connection.execute(self._unless_kept, {**row, "body": packed(answered)}).rowcount
+
+    def _all_observed(self) -> list[Observed]:
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                select(_OBSERVED.c.model_name, _OBSERVED.c.identity).order_by(_OBSERVED.c.model_name)
+            )
+            return [Observed(*row) for row in rows]
 
     def _all(self) -> Iterator[AnsweredRequest]:
         with self.database.transaction() as connection:
@@ -241,21 +266,9 @@ class RequestStore:
             raise StoreUnusable(self.database.name, reason) from error
 
 
-def _exported(path: Path) -> Iterator[AnsweredRequest]:
-    """The lines of an exported file; raises StoreUnusable, naming the line."""
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007  # told in the error
-                answered = read_answered_request(json.loads(line))
-                if _KEY.fullmatch(answered.key) is None or answered.asked_at.tzinfo is None:
-                    raise ValueError("its key or its time is none of ours")  # noqa: TRY301
-                yield answered
-    except OSError as error:
-        raise StoreUnusable(str(path), str(error)) from error
-    except ValueError as error:
-        reason = f"line {number} is not an answered request ({str(error).splitlines()[0]})"
-        raise StoreUnusable(str(path), reason) from error
+def _now() -> datetime:
+    """UTC, without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _secret_name(parameters: Mapping[str, Any]) -> str | None:

@@ -48,6 +48,8 @@ class BatchServer:
     """Of each batch, counted from 0."""
     misbehave: Callable[[str, str], Response | None] = lambda _method, _path: None
     """What comes back for a request, by method and path, in place of what should."""
+    name_in_batches: str | None = None
+    """What the model calls itself there, where that is not what it calls itself directly."""
     direct: list[Body] = field(default_factory=list)
     """Bodies of the requests that came by themselves."""
     batches: list[Body] = field(default_factory=list)
@@ -117,6 +119,7 @@ class BatchServer:
                 errors.append(told | {"error": error})
                 continue
             status, body = self.answer(line["body"])
+            body |= {"model": self.name_in_batches} if self.name_in_batches else {}
             told["response"] = {"status_code": status, "request_id": str(at), "body": body}
             (answers if status == 200 else errors).append(told)
         found = {"output_file_id": answers, "error_file_id": errors}

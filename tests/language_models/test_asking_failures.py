@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
 from starlette.responses import Response
 
-from neuron_assets.errors import BudgetSpent, KeyRefused, RequestRefused, ServerUnreachable, TryAgain
+from neuron_assets.errors import BudgetSpent, KeyRefused, ParametersRefused, RequestRefused, ServerUnreachable, TryAgain
 from neuron_assets.language_models.asker import Asker, Limits, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.model import Replied
@@ -38,6 +39,8 @@ from tests.language_models.misbehaving_server import (
     refusal,
     running,
 )
+
+TOO_LONG = refusal(400, "the prompt is too long")
 
 
 @pytest.mark.parametrize("headers", [None, {"retry-after": "3"}])
@@ -125,6 +128,53 @@ def test_an_error_of_a_later_question_does_not_wait_for_an_earlier_one() -> None
 
     with pytest.raises(KeyRefused):
         list(ask_all(questions(3), Asker(Stuck(echo), "scripted", InMemory(), limits=Limits(grace_s=0.05))))
+
+
+def test_a_server_that_refuses_everything_ends_the_run() -> None:
+    with running(behaviour=lambda _body, number: TOO_LONG if number else None) as server:  # it may be asked who it is
+        with pytest.raises(ParametersRefused, match=r"16 requests were refused .* the prompt is too long"):
+            list(ask_all(questions(500), served(server)))
+
+        assert server.n_requests <= 16 + 2 * 8
+
+
+def test_where_anything_was_ever_answered_each_refusal_is_a_failure_by_itself() -> None:
+    store = InMemory()
+    with running(
+        behaviour=lambda body, _: None if body["messages"][-1]["content"] in ("Hello", "0") else TOO_LONG
+    ) as server:
+        list(ask_all(questions(1), served(server, store)))
+        answers = list(ask_all(questions(50), served(server, store)))
+
+    assert values(answers) == [0] + 49 * [None]
+    assert set(failures(answers)) == {"refused: the prompt is too long (400)"}
+
+
+def test_what_is_tried_again_is_not_sent_while_the_server_wants_a_pause() -> None:
+    is_paused, n_of = False, Counter[str]()
+    sent_in_pause: list[str] = []
+
+    def script(prompt: Prompt) -> str:
+        text = echo(prompt)
+        n_of[text] += 1
+        if is_paused:
+            sent_in_pause.append(text)
+        if n_of[text] == 1 and text in ("0", "1"):
+            raise TryAgain("crowded", 7.0, crowded=True) if text == "1" else TryAgain("cut off")
+        return text
+
+    async def sleep(seconds: float) -> None:
+        nonlocal is_paused
+        is_pause = seconds == 7.0
+        is_paused = is_paused or is_pause
+        await asyncio.sleep(0.1 if is_pause else 0.01)
+        is_paused = is_paused and not is_pause
+
+    answers = list(ask_all(questions(20), scripted(script, sleep=sleep)))
+
+    assert values(answers) == list(range(20))
+    assert n_of["0"] == n_of["1"] == 2
+    assert sent_in_pause == []
 
 
 def test_a_server_that_goes_down_ends_the_run() -> None:

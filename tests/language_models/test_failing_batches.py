@@ -1,5 +1,6 @@
 """Whatever becomes of a batch, its answers are kept, and the rest is asked again or has a clear reason."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -196,6 +197,24 @@ def test_a_file_that_came_in_part_is_fetched_again(database: Database) -> None:
         answers = ask(questions(4), server, database)
 
     assert values(answers) == [0, 1, 2, 3]
+
+
+def test_an_hour_in_which_nothing_is_heard_of_a_batch_is_waited_out(database: Database) -> None:
+    slept = 0.0
+
+    async def clock(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+        await asyncio.sleep(0)
+
+    def down(_method: str, path: str) -> Response | None:
+        return refusal(503, "Maintenance.") if slept < 3600 and path == "/batches/batch-0" else None
+
+    with batch_server(misbehave=down) as server:
+        answers = ask(questions(4), server, database, sleep=clock)
+
+    assert values(answers) == [0, 1, 2, 3]
+    assert slept > 3600
 
 
 def test_a_server_that_is_down_for_long_ends_the_run_and_the_batch_is_collected_later(database: Database) -> None:

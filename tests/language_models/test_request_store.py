@@ -175,6 +175,17 @@ def test_an_answer_of_before_estimates_were_told_apart_is_a_count(store: Request
     assert kept.replied == REPLIED
 
 
+def test_who_was_observed_is_exported_too_and_replaces_nobody(store: RequestStore, tmp_path: Path) -> None:
+    store.observe("tiny@there", "tiny-2@there")
+    store.observe("big@there", "big-1@there")
+    store.export(tmp_path / "answers.jsonl")
+    with RequestStore.open(str(tmp_path / "other.sqlite")) as other:
+        other.observe("big@there", "big-2@there")
+
+        assert other.import_(tmp_path / "answers.jsonl") == 0
+        assert (other.observed("tiny@there"), other.observed("big@there")) == ("tiny-2@there", "big-2@there")
+
+
 def test_an_export_that_fails_leaves_nothing_behind(store: RequestStore, tmp_path: Path) -> None:
     keep(store)
     (tmp_path / "answers.jsonl").mkdir()
