@@ -3,11 +3,12 @@
 Here: counting, and how many are under way at once. Not here: the servers.
 """
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,23 +35,38 @@ class CountingProxy:
     n_passed: int = 0
     """All requests, whatever they are for."""
     most_at_once: int = 0
+    together: int = 0
+    """The first requests for replies wait until so many are under way, though not for ever."""
     _at_once: int = 0
+    _are_together: asyncio.Event = field(default_factory=asyncio.Event)
     _client: httpx2.AsyncClient | None = None
 
     async def passed_on(self, request: Request) -> Response:
         assert self._client is not None
         content = await request.body()
         self.n_passed += 1
-        if request.method == "POST" and not is_look(body := await request.json()):
+        is_question = request.method == "POST" and not is_look(body := await request.json())
+        if is_question:
             self.bodies.append(body)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
+            if is_question:
+                await self._wait_for_others()
             path = request.path_params["path"]
             answer = await self._client.request(request.method, f"{self.behind}/{path}", content=content)
         finally:
             self._at_once -= 1
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+
+    async def _wait_for_others(self) -> None:
+        if self._at_once >= self.together:
+            self._are_together.set()
+        else:
+            self._are_together.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._are_together.wait(), timeout=60)
+            self.together = 0
 
     @asynccontextmanager
     async def connected(self, _app: Starlette) -> Any:

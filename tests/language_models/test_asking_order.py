@@ -21,7 +21,7 @@ from tests.language_models.misbehaving_server import running
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
-    with running(seconds=0.02) as server:
+    with running(seconds=0.3) as server:
         answers = list(ask_all(questions(50), served(server, limits=Limits(most_at_once=16))))
 
     assert values(answers) == list(range(50))

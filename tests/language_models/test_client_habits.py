@@ -71,7 +71,7 @@ def test_many_in_flight_learn_the_same_thing_once() -> None:
         finally:
             await model.close()
 
-    with running(behaviour=refusing("response_format", "response_format is unknown"), seconds=0.05) as server:
+    with running(behaviour=refusing("response_format", "response_format is unknown"), seconds=0.5) as server:
         replies = asyncio.run(many(opened(server, structured="json_object")))
 
     assert [replied.reply.text for replied in replies] == ["river"] * 10
