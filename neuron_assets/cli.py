@@ -91,8 +91,10 @@ def materialize(
     project = current_project()
     found = project.study(study)
     console = Console()
-    _materialize(console, project, Wanted(found, layers or found.layer_indices, neurons), offline=offline)
+    wanted = Wanted(found, layers or found.layer_indices, neurons)
+    _materialize(console, project, wanted, offline=offline)
     _print_scores(console, project, found)
+    _print_lost(console, project, wanted)
 
 
 @main.command()
@@ -245,6 +247,17 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     )
     console.print()
     console.print(score_tables(own, f"{title}\n{corpus}", study.explainer.label, twin))
+
+
+def _print_lost(console: Console, project: Project, wanted: "Wanted") -> None:
+    """Says what the next call would ask again, if there is something."""
+    from neuron_assets.running import count_lost
+    from neuron_assets.tables.store import TableStore
+
+    n_lost = count_lost(wanted, TableStore.at(project.tables))
+    if n_lost:
+        text = f"{n_lost:,} {'question' if n_lost == 1 else 'questions'} got no answer: call again to ask anew."
+        console.print(Text(text, "bold"))
 
 
 def _print_best(console: Console, project: Project, study: Study, n: int) -> NeuronId:

@@ -15,14 +15,14 @@ from dagster import AssetSelection, DagsterInstance
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
-from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, asset_key
+from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
-from neuron_assets.tables.parquet import read_table
+from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
 FORWARD = ("activations", "neuron_statistics")
@@ -81,6 +81,15 @@ def materialize(
         _observe(wanted.study, desk, instance)
         _make(wanted.study, run, instance, assets, resources)
     return n_runs
+
+
+def count_lost(wanted: Wanted, store: TableStore) -> int:
+    """To how many questions of these layers, as they are there, nobody answered: the next call asks them again."""
+    made_by_asking = ("explanations", "simulations")
+    paths = [
+        store.path(wanted.study.name, table, wanted.key(layer)) for table in made_by_asking for layer in wanted.layers
+    ]
+    return sum(int(read_facts(path).notes.get(LOST, 0)) for path in paths if path.exists())
 
 
 def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resources: Mapping[str, object]) -> None:
@@ -182,15 +191,16 @@ class _State:
         explained = set(read_table(path, facts.table)["neuron_index"])
         return explained.issuperset(self._wanted.study.neuron_indices(layer, self._wanted.neurons))
 
-    def _must_be_as_noted(self, table: str) -> Mapping[str, Callable[[], str]]:
-        """What a file notes of the world outside the study, and how it is now."""
+    def _must_be_as_noted(self, table: str) -> Mapping[str, Callable[[], str | None]]:
+        """What a file notes of the world outside the study, and how it is now; nothing may be lost."""
         study = self._wanted.study
-        return {
+        notes: dict[str, dict[str, Callable[[], str | None]]] = {
             "excerpts": {DOCUMENTS: lambda: self._documents},
-            "explanations": {ANSWERED_BY: lambda: self._desk.explainer(study)},
-            "simulations": {ANSWERED_BY: lambda: self._desk.simulator(study)},
+            "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._desk.explainer(study)},
+            "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._desk.simulator(study)},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
-        }.get(table, {})
+        }
+        return notes.get(table, {})
 
     @cached_property
     def _documents(self) -> str:

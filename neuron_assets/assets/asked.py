@@ -5,7 +5,7 @@ itself (`language_models/asking.py`).
 """
 
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,6 +92,11 @@ class Asked:
     def facts(self) -> Mapping[str, Any]:
         """Requests, tokens, money and who answered, for the layer's metadata."""
         return self.books.facts()
+
+
+def count_lost(answers: Iterable[Sequence[Answer[Any]]]) -> int:
+    """How many questions nobody answered."""
+    return sum(answer.lost for some in answers for answer in some)
 
 
 def observed_identity(identity: str, observed: str) -> str:

@@ -10,11 +10,11 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from neuron_assets.assets.asked import RequestDesk, errand
+from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
-from neuron_assets.assets.specs import ANSWERED_BY, Result, asset_key, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import Result, asking_notes, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.study import Study
@@ -60,11 +60,13 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
             answers = list(explainer.explain(records))
             made = explanations_frame(explainer.identity, [record.neuron for record in records], answers)
             frame = pl.concat([kept, made]).sort("neuron_index", "sample")
-            facts = _facts(study, frame, made, records) | {"explainer": explainer.identity, **explainer.facts()}
+            n_lost = count_lost(answers)
+            facts = _facts(study, frame, made, records) | {"lost": n_lost}
+            facts |= {"explainer": explainer.identity, **explainer.facts()}
         context.add_asset_metadata(
             facts | seconds_since(began), asset_key(study, "explanations"), context.partition_key
         )
-        return hand_over(context, study, "explanations", frame, {ANSWERED_BY: explainer.identity})
+        return hand_over(context, study, "explanations", frame, asking_notes(explainer.identity, n_lost))
 
     return explanations
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
-from neuron_assets.assets.asked import RequestDesk, errand
+from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
-from neuron_assets.assets.specs import ANSWERED_BY, Result, asset_key, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import Result, asking_notes, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
@@ -35,18 +35,19 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
         with open_simulator(study, desk, errand(context, desk, "simulations")) as simulator:
-            answers = iter(list(simulator.simulate(one.unseen for one in tried if one.explanation)))
+            answers = list(simulator.simulate(one.unseen for one in tried if one.explanation))
+            n_lost, coming = count_lost(answers), iter(answers)
             made = [
                 simulations_frame(
-                    simulator.identity, one.record, one.candidate, next(answers) if one.explanation else one.failures
+                    simulator.identity, one.record, one.candidate, next(coming) if one.explanation else one.failures
                 )
                 for one in tried
             ]
             facts = {"simulator": simulator.identity, **simulator.facts()}
         frame = pl.concat([empty("simulations"), *made])
-        facts |= {"failures": frame["failure"].count(), **seconds_since(began)}
+        facts |= {"failures": frame["failure"].count(), "lost": n_lost, **seconds_since(began)}
         context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
-        return hand_over(context, study, "simulations", frame, {ANSWERED_BY: simulator.identity})
+        return hand_over(context, study, "simulations", frame, asking_notes(simulator.identity, n_lost))
 
     return simulations
 

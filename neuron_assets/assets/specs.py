@@ -30,6 +30,8 @@ DOCUMENTS = "documents"
 """Note of `excerpts`: the digest of the documents that it was cut from."""
 ANSWERED_BY = "answered_by"
 """Note of `explanations` and `simulations`: who made them, a model by who it was observed to be."""
+LOST = "lost"
+"""Note of the same tables where questions got no answer: how many. Those are to be asked again."""
 UNPARTITIONED = frozenset({"excerpts", "layer_summary", "spending"})
 BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
@@ -161,6 +163,11 @@ def schema_check(study: Study, table: str) -> dg.AssetCheckSpec:
         blocking=True,
         partitions_def=partitions,
     )
+
+
+def asking_notes(identity: str, n_lost: int) -> Mapping[str, str]:
+    """What the files of those notes say that are made by asking."""
+    return {ANSWERED_BY: identity} | ({LOST: str(n_lost)} if n_lost else {})
 
 
 def seconds_since(began: float) -> dict[str, float]:

@@ -133,7 +133,7 @@ class _Asking:
                 self.missing += [question.about] if len(self.missing) < _N_NAMED else []
                 return Answer(None, str(error))
             except RequestError as error:
-                return Answer(None, str(error))
+                return Answer(None, str(error), lost=isinstance(error, TryAgain))
         return Answer(None, why)
 
     def result(self, answer: Future[Answer[T]]) -> Answer[T]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from neuron_assets.errors import NoBatches, RequestError, RequestRefused, UnreadableReply
+from neuron_assets.errors import NoBatches, RequestError, RequestRefused, TryAgain, UnreadableReply
 from neuron_assets.language_models.asker import Asker, Progress, nothing
 from neuron_assets.language_models.asking import ask_all, loop_in_a_thread
 from neuron_assets.language_models.batch_rounds import BatchRounds, Wanted, in_batches
@@ -111,7 +111,7 @@ class _Batching(Generic[T]):
         self._wanted: dict[str, Wanted] = {}
         """By their key, what the next batch is to answer."""
         self._n_bytes = 0
-        self._failures: dict[str, str] = {}
+        self._failures: dict[str, RequestError] = {}
         """Of requests that came to nothing for good."""
         self._n_lost: Counter[str] = Counter()
         """How often a request came to nothing for now."""
@@ -150,8 +150,8 @@ class _Batching(Generic[T]):
                 sample=question.sample,
                 attempt=attempt,
             )
-            if key in self._failures:
-                return Answer(None, self._failures[key])
+            if failed := self._failures.get(key):
+                return Answer(None, str(failed), lost=isinstance(failed, TryAgain))
             kept = self._asker.store.get(key)
             if kept is None:
                 return self._want(key, question, attempt)
@@ -194,4 +194,4 @@ class _Batching(Generic[T]):
         for key, error in errors.items():
             self._n_lost[key] += 1
             if isinstance(error, RequestRefused) or self._n_lost[key] >= self._limits.most_tries:
-                self._failures[key] = str(error)
+                self._failures[key] = error

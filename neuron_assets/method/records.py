@@ -94,3 +94,5 @@ class Answer(Generic[T]):
 
     value: T | None
     failure: str | None = None
+    lost: bool = False
+    """Whether nobody answered, so that the same question may be answered another time; a failure all the same."""

@@ -85,6 +85,7 @@ def test_an_answer_that_never_comes_is_a_failure_and_the_others_are_answered() -
 
     assert values(answers) == [0, 1, 2, None, 4, 5]
     assert failures(answers) == ["no answer: oops (500)"]
+    assert [answer.lost for answer in answers] == [False, False, False, True, False, False]
     assert server.n_requests == 1 + 5 + Limits().most_tries
 
 

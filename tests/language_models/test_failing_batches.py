@@ -80,6 +80,7 @@ def test_a_line_that_the_server_never_answers_is_a_failure_row_in_the_end(databa
 
     assert values(answers) == [0, 1, None, 3]
     assert failures(answers) == ["no answer: Overloaded. (500)"]
+    assert [answer.lost for answer in answers if answer.failure] == [True]
     assert [len(server.lines(number)) for number in range(len(server.batches))] == [3, 1]
 
 
