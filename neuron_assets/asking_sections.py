@@ -186,11 +186,13 @@ class HostedExplainer(_HostedModel, _ShownToModel):
 class LocalExplainer(_LocalModel, _ShownToModel):
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     seed: Seed = 0
+    room_to_think: Annotated[int, Field(ge=0)] = 0
+    """As for a server; few models need it, and one that never ends takes all of it."""
     asks: Count = 3
 
     def identity(self, _folder: Path) -> str:
-        own = {"temperature": self.temperature, "seed": self.seed, "asks": self.asks}
-        return self._identity(**own, **self._shown)
+        own = {"temperature": self.temperature, "seed": self.seed}
+        return self._identity(**own, room_to_think=self.room_to_think, asks=self.asks, **self._shown)
 
 
 class HostedSimulator(_HostedModel):

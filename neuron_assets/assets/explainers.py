@@ -90,7 +90,7 @@ def _explained(
 
 def _questions(records: Iterable[NeuronRecord], section: HostedExplainer | LocalExplainer) -> Iterator[Question[str]]:
     layout, few_shot = LAYOUTS[section.layout], few_shot_neurons()
-    longest = LONGEST_REPLY + (section.room_to_think if isinstance(section, HostedExplainer) else 0)
+    longest = LONGEST_REPLY + section.room_to_think
     for record in records:
         for sample in range(section.samples):
             yield explanation_question(record, layout, few_shot, sample=sample, longest_reply=longest)

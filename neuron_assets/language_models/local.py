@@ -22,6 +22,7 @@ from neuron_assets.errors import RequestRefused, UnusableModel
 from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import Replied, Usage
 from neuron_assets.method.questions import ChatPrompt, Message, Prompt, Reply
+from neuron_assets.method.replies import opening_of_thinking
 
 DType = Literal["float32", "bfloat16", "float16"]
 
@@ -82,7 +83,8 @@ class LocalModel:
             )[0]
         new = every[n_before:].tolist()
         ended = bool(new) and new[-1] in self._ends()
-        said = str(self.tokenizer.decode(new, skip_special_tokens=True))
+        # Marks stay: some tokenizers call those of thinking special, and without them it would pass for the answer.
+        said = opening_of_thinking(text) + str(self.tokenizer.decode(new[:-1] if ended else new))
         if not templated:
             said, *more = said.split("\n\nUser:")  # a model that was never taught turns goes on with the next one
             ended = ended or bool(more)

@@ -11,14 +11,16 @@ from neuron_assets.method.questions import Reply
 
 _THINKING = r"(?:think|thinking|thought|reasoning)"
 _OPENING = re.compile(rf"\s*[<\[]{_THINKING}[>\]]", re.IGNORECASE)
-_CLOSING = re.compile(rf"[<\[]/{_THINKING}[>\]]", re.IGNORECASE)
+_CLOSING = re.compile(rf"[<\[]/{_THINKING}[>\]]|<\|channel\|>final<\|message\|>", re.IGNORECASE)
+_LEFT_OPEN = re.compile(rf"[<\[]{_THINKING}[>\]]\s*\Z", re.IGNORECASE)
 
 
 def answer_text(reply: Reply) -> str:
     """What the model answers, without white space at the ends and without a block of thinking before it.
 
-    Some servers leave a reasoning model's thinking in the text, in <think>...</think>, and some chat templates write
-    the opening mark themselves, so that only the closing one is seen. Raises UnreadableReply where the model refused,
+    Some servers leave a reasoning model's thinking in the text, in <think>...</think> or in a channel of its own, and
+    some chat templates write the opening mark themselves, so that only the closing one is seen. A model in this process
+    is seen with all its marks. Raises UnreadableReply where the model refused,
     was cut off, never came to an end of thinking, or said nothing.
     """
     if reply.refusal:
@@ -31,6 +33,15 @@ def answer_text(reply: Reply) -> str:
     if not answer:
         raise UnreadableReply("empty", reply.text)
     return answer
+
+
+def opening_of_thinking(prompt: str) -> str:
+    """The opening mark that a prompt ends with, since some chat templates write it themselves; empty if there is none.
+
+    Put before the reply, it tells thinking that never ended from an answer.
+    """
+    found = _LEFT_OPEN.search(prompt)
+    return found[0] if found else ""
 
 
 def _after_thinking(text: str) -> str:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import neuron_assets.subjects.bundled
-from neuron_assets.errors import RequestRefused, UnusableModel
+from neuron_assets.errors import RequestRefused, UnreadableReply, UnusableModel
 from neuron_assets.language_models.local import LocalModel, open_local_model
+from neuron_assets.method.explaining.reading import read_explanation
 from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message
 from tests.language_models.tiny_models import END_OF_TEXT, local, tiny_gpt2, tiny_llama, tiny_tokenizer
 
@@ -88,6 +89,41 @@ def test_a_prompt_that_is_too_long_is_refused() -> None:
 
     with pytest.raises(RequestRefused, match="and 8 of reply are more than the 20 that tiny can read"):
         asyncio.run(local(tiny_llama(tokenizer, context=20), tokenizer).reply(CHAT))
+
+
+def replying(text: str, template: str) -> LocalModel:
+    """A model that says this and ends, whose tokenizer calls marks of thinking special."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    tokenizer.chat_template = template
+    model = local(tiny_llama(tiny_tokenizer()), tokenizer)
+    said = tokenizer(text + END_OF_TEXT, return_tensors="pt")["input_ids"]
+    setattr(model.model, "generate", lambda ids, **_: torch.cat([ids, said], dim=1))  # noqa: B010  # the library's type is narrower
+    return model
+
+
+@pytest.mark.parametrize(
+    ("text", "template"),
+    [
+        ("[THINK]Let me see.[/THINK]This neuron looks for birds.", "{{ messages[-1].content }}:"),
+        ("Let me see.[/THINK]This neuron looks for birds.", "{{ messages[-1].content }}:[THINK]"),
+        ("<think>Let me see.</think>\n\nThis neuron looks for birds.", "{{ messages[-1].content }}:"),
+    ],
+)
+def test_thinking_is_told_apart_from_the_answer(text: str, template: str) -> None:
+    assert read_explanation(asyncio.run(replying(text, template).reply(CHAT)).reply) == "birds"
+
+
+@pytest.mark.parametrize(
+    ("text", "template"),
+    [
+        ("[THINK]Perhaps birds.", "{{ messages[-1].content }}:"),
+        ("Perhaps birds.", "{{ messages[-1].content }}:[THINK]\n"),
+    ],
+)
+def test_thinking_that_never_ended_is_no_answer(text: str, template: str) -> None:
+    with pytest.raises(UnreadableReply, match="thinking without an end"):
+        read_explanation(asyncio.run(replying(text, template).reply(CHAT)).reply)
 
 
 def test_an_echo_is_refused() -> None:

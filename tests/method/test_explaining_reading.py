@@ -32,6 +32,7 @@ GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "pro
         ("food", "food"),
         ("... names of rivers", "names of rivers"),
         ("川の名前", "川の名前"),
+        ("a smile \U0001f642 or an indent\tby a tab", "a smile \U0001f642 or an indent\tby a tab"),
         # lead-ins
         ("It looks for names of rivers.", "names of rivers"),
         ("looks for names of rivers", "names of rivers"),
@@ -105,6 +106,12 @@ def test_a_sentence_is_an_explanation_without_what_dresses_it(text: str, explana
         ("...", "no word"),
         ("0 0 10 0", "no word"),
         ("Neuron 4 looks for: ", "no word"),
+        # what is no text
+        ("names of \ufffd rivers", "unreadable characters"),
+        ("names\x1b[31m of rivers", "unreadable characters"),
+        ("names\x00 of rivers", "unreadable characters"),
+        ("names\x9b of rivers", "unreadable characters"),
+        ("names \ud83c of rivers", "unreadable characters"),
         # declines
         ("I'm sorry, I can't help with that.", "declines"),
         ("I\u2019m sorry, but I cannot determine what this neuron does.", "declines"),
@@ -176,6 +183,7 @@ def test_a_lead_in_alone_is_no_explanation() -> None:
         "dough, yeast: that is bread.\n</think>\nbread",  # the chat template wrote the opening mark
         "<think></think>bread",
         "[THINK]dough[/THINK]bread.",
+        "<|channel|>analysis<|message|>dough<|end|><|start|>assistant<|channel|>final<|message|>bread.",
     ],
 )
 def test_thinking_before_the_answer_is_taken_off(text: str) -> None:

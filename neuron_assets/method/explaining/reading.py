@@ -29,7 +29,7 @@ def explanation_in(text: str, *, told_before: Sequence[str] = (), fence: Marks =
 
     `told_before` are explanations that the prompt gave as examples, `fence` are its marks around excerpts. Raises
     UnreadableReply with a plain reason where the text declines, thinks aloud, repeats the prompt or one of its
-    examples, has several lines or sentences, more than LONGEST characters or no word.
+    examples, has several lines or sentences, broken or control characters, more than LONGEST characters or no word.
     """
     if len(text) > 10 * LONGEST:
         raise UnreadableReply(f"{len(text)} characters, where {LONGEST} are the most", text)
@@ -127,6 +127,8 @@ _ECHO = _pattern(
 )
 
 _REFUSED = (
+    # Broken characters, half characters (which no file takes), and control characters but for white space.
+    ("unreadable characters", re.compile(r"[\ufffd\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")),
     ("thinks aloud", _pattern(r"[<\[]/?(?:think|thinking|thought|reasoning)[>\]]|<\|(?:channel|message|im_\w+)\|>")),
     (
         "the model declines",
