@@ -15,7 +15,7 @@ from dagster import AssetSelection, DagsterInstance
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
-from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key
+from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key, brief
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
@@ -121,7 +121,7 @@ def _observe(study: Study, desk: RequestDesk, instance: DagsterInstance) -> None
         version = instance.get_latest_data_version_record(key)
         tags = version.asset_observation.tags if version and version.asset_observation else {}
         if tags.get(_DATA_VERSION) != identity:
-            seen = dg.AssetObservation(key, metadata={"answered_by": identity}, tags={_DATA_VERSION: identity})
+            seen = dg.AssetObservation(key, metadata={"answered_by": brief(identity)}, tags={_DATA_VERSION: identity})
             instance.report_runless_asset_event(seen)
 
 
@@ -196,11 +196,19 @@ class _State:
         study = self._wanted.study
         notes: dict[str, dict[str, Callable[[], str | None]]] = {
             "excerpts": {DOCUMENTS: lambda: self._documents},
-            "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._desk.explainer(study)},
-            "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._desk.simulator(study)},
+            "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
+            "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._simulator},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }
         return notes.get(table, {})
+
+    @cached_property
+    def _explainer(self) -> str:
+        return self._desk.explainer(self._wanted.study)
+
+    @cached_property
+    def _simulator(self) -> str:
+        return self._desk.simulator(self._wanted.study)
 
     @cached_property
     def _documents(self) -> str:

@@ -16,7 +16,7 @@ from dagster import UPathIOManager
 from pydantic import PrivateAttr
 from upath import UPath
 
-from neuron_assets.assets.specs import LINEAGE, NOTES, TABLE
+from neuron_assets.assets.specs import LINEAGE, TABLE, HandedOver
 from neuron_assets.errors import MissingTable, TableError
 from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
 from neuron_assets.tables.store import TableStore
@@ -54,23 +54,23 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
             return StoredTable(path, metadata[TABLE])
         return checked(facts.table, read_table(path, metadata[TABLE]))
 
-    def dump_to_path(self, context: dg.OutputContext, obj: pl.DataFrame, path: UPath) -> None:
+    def dump_to_path(self, context: dg.OutputContext, obj: HandedOver, path: UPath) -> None:
         """Writes the table, and puts its row count, path and content hash into the metadata of its layer."""
         metadata = context.definition_metadata
         facts = TableFacts(
             table=metadata[TABLE],
             lineage=metadata[LINEAGE],
             inputs=self._read.get(_step(context), {}),
-            notes=metadata[NOTES] | _notes_of_the_step(context),
+            notes=obj.notes,
         )
-        written = write_table(path, checked(facts.table, obj), facts)
+        written = write_table(path, checked(facts.table, obj.frame), facts)
         key = path.stem if context.has_asset_partitions else None
         context.step_context.add_asset_metadata(
             {
                 "path": dg.MetadataValue.path(str(path)),
                 "content": written.content,
                 "lineage": written.lineage,
-                "dagster/partition_row_count" if key else "dagster/row_count": obj.height,
+                "dagster/partition_row_count" if key else "dagster/row_count": obj.frame.height,
             },
             context.asset_key,
             key,
@@ -79,9 +79,9 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
     def make_directory(self, path: UPath) -> None:
         """Nothing: `write_table` makes the folder, and says so in words if it cannot."""
 
-    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame] | pl.DataFrame) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, HandedOver] | HandedOver) -> None:
         """One frame, or one a layer of the run; a run that covers layers without a frame is an error."""
-        if isinstance(obj, pl.DataFrame):
+        if isinstance(obj, HandedOver):
             super().handle_output(context, obj)
             return
         paths = self._get_paths_for_partitions(context)
@@ -103,9 +103,3 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
 def _step(context: dg.InputContext | dg.OutputContext) -> tuple[str, str]:
     step = context.step_context
     return step.run_id, step.step.key
-
-
-def _notes_of_the_step(context: dg.OutputContext) -> dict[str, str]:
-    """What the step itself has handed over to stand in the file."""
-    notes = context.output_metadata.get(NOTES)
-    return dict(notes.value) if notes else {}

@@ -6,11 +6,12 @@ https://docs.dagster.io/guides/build/assets/external-assets
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import dagster as dg
 
 from neuron_assets.assets.asked import RequestDesk
-from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.specs import asset_key, brief
 from neuron_assets.study import Study
 
 
@@ -24,11 +25,13 @@ def language_model_assets(study: Study) -> list[dg.AssetsDefinition]:
 
 
 def _spec(study: Study, name: str, text: str, identity: str) -> dg.AssetSpec:
+    model, _, parameters = identity.partition("?")
+    pairs = (pair.partition("=") for pair in parameters.split("&") if pair)
     return dg.AssetSpec(
         asset_key(study, name),
         group_name=study.name,
-        description=f"{text} By the study: `{identity}`; who answers is observed.",
-        metadata={"identity": identity},
+        description=f"{text} By the study: `{model}`, with the parameters under Metadata; who answers is observed.",
+        metadata={"model": model, **{name: unquote(value) for name, _, value in pairs}},
         owners=list(study.owners),
         tags={"neuron_assets/role": name.removesuffix("_model")},
         kinds={"python"},
@@ -42,6 +45,8 @@ def _observed(spec: dg.AssetSpec, who_is_it: Callable[[RequestDesk], str]) -> dg
 
     def observe(context: dg.AssetExecutionContext) -> dg.ObserveResult:
         who = who_is_it(context.resources.desk)
-        return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(who), metadata={"answered_by": who})
+        return dg.ObserveResult(
+            asset_key=spec.key, data_version=dg.DataVersion(who), metadata={"answered_by": brief(who)}
+        )
 
     return decorator(observe)

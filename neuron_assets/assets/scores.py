@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import Result, asset_key, brief, hand_over, seconds_since, table_asset
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
 from neuron_assets.method.records import Exemplars, NeuronRecord
@@ -93,8 +93,8 @@ def _scored(
 def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
     """Means of the defined scores by author and sample, and how many are in none of them."""
     facts: dict[str, Any] = {
-        "explainer": study.explainer_identity,
-        "simulator": study.simulator_identity,
+        "explainer": brief(study.explainer_identity),
+        "simulator": brief(study.simulator_identity),
         "undefined_scores": frame["failure"].count(),
     }
     groups = frame.group_by("author", "sample", maintain_order=True)

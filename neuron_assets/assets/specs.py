@@ -6,6 +6,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 else:
     Result = dg.MaterializeResult  # as a return type, Dagster does not know it with its argument
 
-TABLE, LINEAGE, NOTES = "neuron_assets/table", "neuron_assets/lineage", "neuron_assets/notes"
+TABLE, LINEAGE = "neuron_assets/table", "neuron_assets/lineage"
 IO_MANAGER_KEY = "neuron_tables"
 DOCUMENTS = "documents"
 """Note of `excerpts`: the digest of the documents that it was cut from."""
@@ -49,6 +50,15 @@ _HINTS: Mapping[str, str] = {
     "layer_summary": "Under Metadata, `trend_by_depth` and `distribution` show plots.",
     "spending": "As the ledger stood when it was made. Under Metadata, `by_layer` shows tokens, money and seconds.",
 }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandedOver:
+    """What a step gives to be written as one file."""
+
+    frame: pl.DataFrame
+    notes: Mapping[str, str]
+    """What the file says beside its rows; the UI shows none of it, so it may be long."""
 
 
 def asset_key(study: Study, name: str) -> dg.AssetKey:
@@ -114,9 +124,13 @@ def table_metadata(study: Study, table: str) -> dict[str, Any]:
     return {
         TABLE: table,
         LINEAGE: lineages(study)[table],
-        NOTES: _notes(study, table),
         "dagster/column_schema": column_schema(SCHEMAS[table]),
     }
+
+
+def brief(identity: str) -> str:
+    """Who that is, without the parameters, for the UI's narrow columns; rows and files tell all of it."""
+    return identity.partition("?")[0]
 
 
 def _notes(study: Study, table: str) -> dict[str, str]:
@@ -202,6 +216,8 @@ def hand_over(
     if wrong := [f"{layer} {problem}".strip() for layer, bad in found.items() for problem in bad]:
         raise InvalidTable(table, wrong)
     check = dg.AssetCheckResult(check_name="schema", asset_key=key, passed=True)
+    all_notes = {**_notes(study, table), **(notes or {})}
+    value = {layer: HandedOver(frame, all_notes) for layer, frame in by_key.items()}
     return dg.MaterializeResult(
-        asset_key=key, value=frames, check_results=[check], metadata={NOTES: dict(notes)} if notes else {}
+        asset_key=key, value=value[""] if isinstance(frames, pl.DataFrame) else value, check_results=[check]
     )

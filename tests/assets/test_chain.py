@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.assets.study_component import build_study, table_resources
 from neuron_assets.errors import ChangedInput, ForeignLineage, TooFewExcerpts, UnreadableTable
@@ -168,6 +169,37 @@ def test_every_file_says_its_lineage_its_inputs_and_who_explained(world: World) 
         assert set(INPUTS[table]) == inputs
         assert table == "activations" or facts.notes["explainer"].startswith("rules/1")
     assert "explainer" not in read_facts(store.path("tiny", "activations", "L02")).notes
+
+
+def test_what_people_see_in_the_ui_is_short(world: World) -> None:
+    shown = [
+        metadata(world[2], world[1], table, "L02") for table in ("activations", "explanations", "simulations", "scores")
+    ]
+    assets: Any = build_study(world[1]).assets
+    shown += [dict(spec.metadata) for asset in assets for spec in asset.specs]
+    texts = {
+        (name, str(value))
+        for entries in shown
+        for name, value in entries.items()
+        if name not in {"path", "sample", "dagster/column_schema"}
+    }
+
+    assert {"explainer", "simulator", "model", "n_rules"} <= {name for name, _ in texts}
+    assert not [(name, text) for name, text in texts if len(text) > 40]
+
+
+def test_who_explains_is_looked_up_once_a_call(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    look_up = RequestDesk.explainer
+
+    def counted(desk: RequestDesk, study: Study) -> str:
+        looked_up.append(study.name)
+        return look_up(desk, study)
+
+    monkeypatch.setattr(RequestDesk, "explainer", counted)
+
+    assert make(*own_world) == []
+    assert looked_up == ["tiny"]
 
 
 def test_what_stands_is_not_made_again(own_world: World) -> None:
