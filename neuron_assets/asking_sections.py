@@ -96,7 +96,7 @@ class _HostedModel(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: int | None = None
     structured: Literal["json_schema", "json_object", "none"] = "json_schema"
-    """What is asked for where the reply must be JSON; a server that refuses is asked for less."""
+    """What is asked for where the reply must be JSON (`method: json`); a server that refuses is asked for less."""
     parameters: Mapping[str, Any] = {}
     """More of the request's body, such as `reasoning_effort: low`."""
     room_to_think: Annotated[int, Field(ge=0)] = 2000
@@ -175,6 +175,7 @@ class _ShownToModel(Section):
             "layout": LAYOUTS[self.layout].id,
             "few_shot": few_shot_digest(),
             "shown": f"{self.shown_top}+{self.shown_random}",
+            "samples": self.samples,
         }
 
 
@@ -202,8 +203,9 @@ class HostedSimulator(_HostedModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
 
     def identity(self, _folder: Path) -> str:
-        layout = NUMBERED_JSON if self.method == "json" else ALL_AT_ONCE
-        return self._identity(layout=layout, few_shot=few_shot_digest())
+        if self.method == "logprobs":
+            return self._identity(layout=ALL_AT_ONCE, few_shot=few_shot_digest())
+        return self._identity(layout=NUMBERED_JSON, few_shot=few_shot_digest(), structured=self.structured)
 
 
 class LocalSimulator(_LocalModel):
