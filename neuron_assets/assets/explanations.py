@@ -4,6 +4,7 @@ Put here: the asset `explanations`. Keep out: how explanations are made (`method
 """
 
 import time
+from collections.abc import Sequence
 from typing import Literal
 
 import dagster as dg
@@ -53,7 +54,7 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
         with open_explainer(study, desk, errand(context, desk, "explanations")) as explainer:
-            kept = _kept(there, explainer.identity)
+            kept = _kept(there, explainer.identity, wanted)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))
             whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))
             records = [record.only(explainer.rows(record.exemplars)) for record in whole]
@@ -71,12 +72,13 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
     return explanations
 
 
-def _kept(there: pl.DataFrame | None, explainer: str) -> pl.DataFrame:
-    """The rows of those neurons that this explainer has explained already, without a failure."""
+def _kept(there: pl.DataFrame | None, explainer: str, wanted: Sequence[int]) -> pl.DataFrame:
+    """The rows of those neurons that this explainer has explained already; with a failure, those not wanted now."""
     if there is None:
         return empty("explanations")
     mine = there.filter(pl.col("explainer") == explainer)
-    return mine.filter(pl.col("failure").is_null().all().over("neuron_index"))
+    explained = pl.col("failure").is_null().all().over("neuron_index")
+    return mine.filter(explained | ~pl.col("neuron_index").is_in(wanted))
 
 
 def _facts(
