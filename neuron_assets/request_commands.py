@@ -74,6 +74,8 @@ def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | Literal[
 
 
 def _print_estimates(estimates: Sequence["Estimate"]) -> None:
+    from neuron_assets.language_models.prices import known_prices
+
     table = _table("role", "requests", "tokens in", "tokens out", "+-", "dollars", "time")
     for one in estimates:
         table.add_row(
@@ -93,8 +95,9 @@ def _print_estimates(estimates: Sequence["Estimate"]) -> None:
         console.print(Text("<=: exact once the activations are materialized", "dim"))
     console.print(
         Text(
-            "What is kept in the request store costs nothing. Prices come from a list that may be old; `prices` in "
-            "the study goes before it. Time: with the study's `most_at_once`.",
+            "What is kept in the request store costs nothing. Prices come from a list of "
+            f"{known_prices().written_down} that may be old; `prices` in the study goes before it. Time: with the "
+            "study's `most_at_once`.",
             "dim",
         )
     )

@@ -68,7 +68,7 @@ class Study(Section):
     asking: AskingSection = AskingSection()
     budget: BudgetSection = BudgetSection()
     prices: Mapping[str, PriceSection] = {}
-    """By the beginning of a model's name; they go before the list that is shipped."""
+    """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
     controls: ControlsSection = ControlsSection()
 

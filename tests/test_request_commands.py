@@ -19,7 +19,7 @@ from neuron_assets.language_models.asker import Progress
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import Entry, Ledger, Outcome
 from neuron_assets.language_models.model import Usage
-from neuron_assets.language_models.prices import Price
+from neuron_assets.language_models.prices import Price, known_prices
 from neuron_assets.terminal import progress_bars
 from tests.language_models.misbehaving_server import MODEL, MisbehavingServer
 from tests.polite_server import asking, is_a_probe, polite_server
@@ -80,6 +80,7 @@ def test_an_estimate_tells_requests_tokens_money_and_time_and_sends_nothing(
     assert explainer[4].endswith("%")
     assert explainer[6:] == ["3", "s"]
     assert "40 prompts of" in result.output
+    assert f"a list of {known_prices().written_down}" in " ".join(result.output.split())
 
 
 def test_an_unknown_price_is_said_to_be_unknown(home: Path) -> None:

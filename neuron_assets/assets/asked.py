@@ -124,12 +124,13 @@ class RequestDesk:
         with ExitStack() as stack:
             database = Database.open(self.store)
             stack.callback(database.close)
-            books = Books(study, errand, database)
+            books = Books(study, section, errand, database)
             model, name = _open_model(study, section, books.record, offline=self.offline)
+            says_the_same_again = isinstance(section, LocalExplainer) and section.temperature == 0
             limits = Limits(
                 most_at_once=1 if isinstance(section, LocalExplainer) else study.asking.most_at_once,
                 most_tries=study.asking.most_tries,
-                most_asks=section.asks,
+                most_asks=1 if says_the_same_again else section.asks,
             )
             asker = Asker(
                 model=model,

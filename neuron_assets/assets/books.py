@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuron_assets.asking_sections import LocalExplainer
+from neuron_assets.asking_sections import HostedExplainer, HostedSimulator, LocalExplainer
 from neuron_assets.errors import ModelWithoutPrice
 from neuron_assets.language_models.asker import Progress, Requested
 from neuron_assets.language_models.budget import Budget, check_budget
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger
-from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
 from neuron_assets.study import Study
+
+FREE = Price(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +35,27 @@ class Errand:
 class Books:
     """Of one errand; told of requests on the thread that asks."""
 
-    def __init__(self, study: Study, errand: Errand, database: Database) -> None:
+    def __init__(
+        self,
+        study: Study,
+        section: HostedExplainer | HostedSimulator | LocalExplainer,
+        errand: Errand,
+        database: Database,
+    ) -> None:
+        """A model in this process costs nothing."""
         self._study = study
         self._errand = errand
-        self._prices = prices_of(study)
-        self._ledger = Ledger(database, self._prices)
-        self._ledger.give_late_prices(study.name)
+        self._prices = {section.model: FREE} if isinstance(section, LocalExplainer) else prices_of(study)
+        self._alias = section.model
+        self._ledger = Ledger(database, self._prices, self._alias)
         self._budget = Budget(**study.budget.model_dump())
         self._lock = threading.Lock()
         self._asked: list[Requested] = []
 
     def check_price(self, identity: str) -> None:
         """Before the first request; raises ModelWithoutPrice where the budget is in dollars and this one has none."""
-        if self._budget.money is not None and price_of(identity, self._prices) is None:
+        self._ledger.give_late_prices(self._study.name, identity)
+        if self._budget.money is not None and price_of(identity, self._prices, self._alias) is None:
             raise ModelWithoutPrice(self._study.name, identity)
 
     def check(self) -> None:
@@ -76,7 +85,9 @@ class Books:
         """Sums for the layer's metadata; no `money` where a price is not known."""
         with self._lock:
             asked = list(self._asked)
-        answered = [(one.usage, price_of(one.identity, self._prices), one.batch) for one in asked if one.usage]
+        answered = [
+            (one.usage, price_of(one.identity, self._prices, self._alias), one.batch) for one in asked if one.usage
+        ]
         usages = [usage for usage, _, _ in answered]
         moneys = [price and price.money(usage, batch=batch) for usage, price, batch in answered]
         facts: dict[str, Any] = {
@@ -92,8 +103,5 @@ class Books:
 
 
 def prices_of(study: Study) -> Mapping[str, Price]:
-    """The study's own prices; a model in this process costs nothing."""
-    prices = {name: Price(**price.model_dump()) for name, price in study.prices.items()}
-    if isinstance(study.explainer, LocalExplainer):
-        prices[who_is(study.explainer.model, study.explainer.revision)] = Price(0.0, 0.0)
-    return prices
+    """The study's own prices."""
+    return {name: Price(**price.model_dump()) for name, price in study.prices.items()}

@@ -143,16 +143,17 @@ class Spending:
 class Ledger:
     """The usage table of a database, with the prices that hold. Its operations raise StoreUnusable."""
 
-    def __init__(self, database: Database, prices: Mapping[str, Price] | None = None) -> None:
-        """`prices` overrule the list that comes with this package."""
+    def __init__(self, database: Database, prices: Mapping[str, Price] | None = None, alias: str | None = None) -> None:
+        """`prices` overrule the list that comes with this package; `alias` is what they may call the model asked."""
         self._database = database
         self._prices = prices
+        self._alias = alias
         database.create(_TABLES)
         self._add_to_totals = _adding_to_totals(database)
 
     def record(self, entry: Entry) -> None:
         """Writes down one request as it ends."""
-        price = price_of(entry.model, self._prices)
+        price = price_of(entry.model, self._prices, self._alias)
         money = None if price is None else price.money(entry.usage, batch=entry.batch)
         both = {
             "study": entry.study,
@@ -169,32 +170,26 @@ class Ledger:
             connection.execute(_USAGE.insert(), {"asked_at": asked_at, **both, **row})
             connection.execute(self._add_to_totals, {"requests": 1, "n_without_price": n_without_price, **both})
 
-    def give_late_prices(self, study: str) -> None:
-        """Gives their money to requests whose model had no price when they were answered, and has one now."""
+    def give_late_prices(self, study: str, model: str | None = None) -> None:
+        """Gives their money to requests whose model had no price when they were answered, and has one now.
+
+        Where a model is told, it is for its requests alone, and `alias` is its own.
+        """
         if not self.spent(study).n_without_price:
             return
         is_lacking = (_USAGE.c.study == study) & _USAGE.c.outcome.in_(_ANSWERED) & _USAGE.c.money.is_(None)
+        is_meant = is_lacking if model is None else is_lacking & (_USAGE.c.model == model)
         money = select(func.sum(_USAGE.c.money)).where(_USAGE.c.study == study)
         n_lacking = select(func.count()).select_from(_USAGE).where(is_lacking & (_USAGE.c.asset != OBSERVATION))
         sums = {"money": money.scalar_subquery(), "n_without_price": n_lacking.scalar_subquery()}
         with self._database.transaction() as connection:
             connection.execute(select(_TOTALS).where(_TOTALS.c.study == study).with_for_update())
-            priced = self._priced(connection.execute(select(_USAGE).where(is_lacking)).all())
+            rows = connection.execute(select(_USAGE).where(is_meant)).all()
+            priced = _priced(rows, self._prices, None if model is None else self._alias)
             if priced:
                 of_row = _USAGE.update().where(_USAGE.c.id == bindparam("row_id"))
                 connection.execute(of_row.values(money=bindparam("dollars")), priced)
                 connection.execute(_TOTALS.update().where(_TOTALS.c.study == study).values(**sums))
-
-    def _priced(self, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
-        """Of the rows whose model has a price, what they cost."""
-        prices = {model: price_of(model, self._prices) for model in {row.model for row in rows}}
-        priced = []
-        for row in rows:
-            price = prices[row.model]
-            if price is not None:
-                usage = Usage(row.tokens_in, row.tokens_out, row.tokens_cached)
-                priced.append({"row_id": row.id, "dollars": price.money(usage, batch=bool(row.is_batch))})
-        return priced
 
     def spent(self, study: str) -> Spent:
         """What all requests of the study took so far; as quick after many requests as after few."""
@@ -220,6 +215,18 @@ class Ledger:
             rows = few_at_once.execute(asked.order_by(*(place.nulls_last() for place in places)))
             groups = groupby(rows, lambda row: (row.asset, row.layer_index, row.model))
             return [_spending(*place, list(group)) for place, group in groups]
+
+
+def _priced(rows: Sequence[Row[Any]], prices: Mapping[str, Price] | None, alias: str | None) -> list[dict[str, Any]]:
+    """Of the rows whose model has a price, what they cost."""
+    price_by_model = {model: price_of(model, prices, alias) for model in {row.model for row in rows}}
+    priced = []
+    for row in rows:
+        price = price_by_model[row.model]
+        if price is not None:
+            usage = Usage(row.tokens_in, row.tokens_out, row.tokens_cached)
+            priced.append({"row_id": row.id, "dollars": price.money(usage, batch=bool(row.is_batch))})
+    return priced
 
 
 def _adding_to_totals(database: Database) -> Insert:

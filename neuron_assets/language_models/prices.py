@@ -66,11 +66,15 @@ def known_prices() -> PriceList:
     return PriceList(prices, content["written_down"])
 
 
-def price_of(model: str, overrides: Mapping[str, Price] | None = None) -> Price | None:
+def price_of(model: str, overrides: Mapping[str, Price] | None = None, alias: str | None = None) -> Price | None:
     """The price under the longest name that `model`, or an identity that starts with it, begins with; else None.
 
-    `overrides` come before the list. None means that nobody knows the price, not that it is zero.
+    `overrides` come before the list, however short their names; in them what a study calls the model, its `alias`, is
+    looked for too. None means that nobody knows the price, not that it is zero.
     """
-    prices = {**known_prices().prices, **(overrides or {})}
-    names = [name for name in prices if model.startswith(name) and _END_OF_NAME.match(model, len(name))]
-    return prices[max(names, key=len)] if names else None
+    mine = overrides or {}
+    for called, prices in ((model, mine), (alias or model, mine), (model, known_prices().prices)):
+        names = [name for name in prices if called.startswith(name) and _END_OF_NAME.match(called, len(name))]
+        if names:
+            return prices[max(names, key=len)]
+    return None

@@ -86,6 +86,24 @@ def test_a_study_overrules_the_list_and_adds_to_it() -> None:
     assert price_of("gpt-4.1", mine) == known_prices().prices["gpt-4.1"]
 
 
+def test_a_short_name_of_a_study_goes_before_a_longer_one_of_the_list() -> None:
+    assert price_of("gpt-4o-2024-05-13@api.openai.com/v1", {"gpt-4o": Price(1.0, 1.0)}) == Price(1.0, 1.0)
+
+
+def test_a_study_may_price_a_model_by_what_it_calls_it() -> None:
+    mine = {"anthropic/claude-sonnet-4": Price(3.0, 15.0)}
+    resolved, alias = "anthropic/claude-4-sonnet-20250522@openrouter.ai/api/v1", "anthropic/claude-sonnet-4"
+
+    assert price_of(resolved, mine, alias) == Price(3.0, 15.0)
+    assert price_of(resolved, {**mine, "anthropic/claude-4-sonnet": Price(1.0, 2.0)}, alias) == Price(1.0, 2.0)
+    assert price_of(resolved, {}, alias) is None
+
+
+def test_what_a_study_calls_a_model_has_no_price_of_the_list() -> None:
+    """An alias says nothing of who answers: a server of one's own may call anything gpt-4o."""
+    assert price_of("llama@127.0.0.1:8080/v1", {}, "gpt-4o") is None
+
+
 def test_the_list_says_when_it_was_written_and_no_cached_token_costs_more_than_a_fresh_one() -> None:
     known = known_prices()
 
