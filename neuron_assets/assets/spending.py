@@ -13,6 +13,7 @@ import dagster as dg
 
 from neuron_assets.asking_sections import HostedExplainer, HostedSimulator
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.pictures import spending_plot
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
 from neuron_assets.language_models.database import Database

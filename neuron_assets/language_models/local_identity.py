@@ -9,8 +9,8 @@ from pathlib import Path
 
 from neuron_assets.errors import UnusableModel
 
-READ = (".safetensors", ".json", ".jinja", ".model")
-"""Endings of the files of a folder that can change what a model says."""
+READ = (".safetensors", ".json", ".jinja", ".model", "merges.txt", "vocab.txt")
+"""Ends of the names of the files of a folder that can change what a model says."""
 
 
 def who_is(name: str, revision: str | None = None) -> str:
@@ -19,7 +19,7 @@ def who_is(name: str, revision: str | None = None) -> str:
     if not folder.is_dir():
         return f"{name}@{_commit(name, revision)}"
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in READ):
+    for path in sorted(path for path in folder.iterdir() if path.name.endswith(READ)):
         state = path.stat()
         digest.update(f"{path.name} {_digest(path, state.st_size, state.st_mtime_ns)}\n".encode())
     return f"{folder.name}@sha256:{digest.hexdigest()[:16]}"

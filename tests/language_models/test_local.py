@@ -9,6 +9,7 @@ import torch
 import neuron_assets.subjects.bundled
 from neuron_assets.errors import RequestRefused, UnreadableReply, UnusableModel
 from neuron_assets.language_models.local import LocalModel, open_local_model
+from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.method.explaining.reading import read_explanation
 from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message
 from tests.language_models.tiny_models import END_OF_TEXT, local, tiny_gpt2, tiny_llama, tiny_tokenizer
@@ -164,6 +165,15 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
 
     with pytest.raises(UnusableModel, match="lack 1 of its weights"):
         open_local_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "tokenizer.model", "merges.txt", "vocab.txt"])
+def test_another_text_of_any_file_that_is_read_is_another_model(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a", encoding="utf-8")
+    before = who_is(str(tmp_path))
+    (tmp_path / name).write_text("a b", encoding="utf-8")
+
+    assert who_is(str(tmp_path)) != before
 
 
 def _save(model: LocalModel, folder: Path) -> None:

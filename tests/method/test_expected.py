@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import Float
 
 from neuron_assets.errors import UnreadableReply
 from neuron_assets.method.simulating.expected import (
     distribution_from_alternatives,
     distribution_from_log_probabilities,
-    distribution_from_split_alternatives,
+    distribution_from_split_log_probabilities,
     expected_values,
 )
 
@@ -71,24 +72,26 @@ def test_numbers_without_any_probability_are_a_failure() -> None:
         expected({"3": -math.inf})
 
 
-def test_ten_in_two_tokens_takes_its_share_from_one() -> None:
-    first = {"0": math.log(0.2), "1": math.log(0.4), "?": math.log(0.4)}
-    after_one = {"0": math.log(0.25), "2": math.log(0.25), "\n": math.log(0.5)}
+def logs(probabilities: dict[int, float]) -> Float[np.ndarray, " digit"]:
+    """Log-probabilities of the ten digits; those not named have none."""
+    return np.array([math.log(probabilities[digit]) if digit in probabilities else -np.inf for digit in range(10)])
 
-    distribution = distribution_from_split_alternatives(first, after_one)
+
+def test_ten_in_two_tokens_takes_its_share_from_one() -> None:
+    distribution = distribution_from_split_log_probabilities(logs({0: 0.2, 1: 0.4}), logs({0: 0.25, 2: 0.25}))
 
     # 0 has 0.2, 1 has 0.4 * 0.5, 10 has 0.4 * 0.25, and 12 is no value.
     assert [0.4, 0.4, *[0.0] * 8, 0.2] == pytest.approx(distribution.tolist())
 
 
 def test_without_a_digit_after_one_there_is_no_ten() -> None:
-    distribution = distribution_from_split_alternatives({"1": -1.0, "3": -1.0}, {"\n": 0.0})
+    distribution = distribution_from_split_log_probabilities(logs({1: 0.3, 3: 0.3}), logs({}))
 
     assert pytest.approx((distribution[1], distribution[3], distribution[10])) == (0.5, 0.5, 0.0)
 
 
 def test_a_zero_that_is_certain_after_one_leaves_nothing_for_one() -> None:
-    distribution = distribution_from_split_alternatives({"1": -1.0, "3": -1.0}, {"0": 0.0})
+    distribution = distribution_from_split_log_probabilities(logs({1: 0.3, 3: 0.3}), logs({0: 1.0}))
 
     assert pytest.approx((distribution[1], distribution[3], distribution[10])) == (0.0, 0.5, 0.5)
 

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from neuron_assets.errors import UnreadableReply
 from neuron_assets.method.records import LARGEST
 
-_DIGITS = [str(digit) for digit in range(10)]
 _VALUES = [str(value) for value in range(LARGEST + 1)]
 
 
@@ -24,20 +23,12 @@ def distribution_from_alternatives(alternatives: Mapping[str, float]) -> Float[n
     Only the texts `0` to `10` count, exactly so: ` 5`, `05` and `5.0` do not. A number that is not among the
     alternatives has probability 0. Raises UnreadableReply where none of them is, or where one is NaN or +inf.
     """
-    return distribution_from_log_probabilities(_log_probabilities(alternatives, _VALUES))
-
-
-def distribution_from_split_alternatives(
-    alternatives: Mapping[str, float], after_one: Mapping[str, float]
-) -> Float[np.ndarray, " value"]:
-    """The same for a tokenizer that reads 10 as two tokens.
-
-    `after_one` holds the alternatives in the place that would follow, had `1` been said in this one. Raises
-    UnreadableReply as above; where `after_one` has no digit, 10 has probability 0.
-    """
-    follows = {text: value for text, value in after_one.items() if text in _DIGITS}
-    second = _log_probabilities(follows, _DIGITS) if follows else np.full(10, -np.inf)
-    return distribution_from_split_log_probabilities(_log_probabilities(alternatives, _DIGITS), second)
+    found = np.array([alternatives.get(text, -math.inf) for text in _VALUES], dtype=np.float64)
+    if np.isnan(found).any() or np.isposinf(found).any():
+        raise UnreadableReply("a log-probability is NaN or infinite", str(dict(alternatives)))
+    if np.isneginf(found).all():
+        raise UnreadableReply("no number from 0 to 10 among the alternatives", str(dict(alternatives)))
+    return distribution_from_log_probabilities(found)
 
 
 def distribution_from_log_probabilities(
@@ -74,12 +65,3 @@ def expected_values(distribution: Float[np.ndarray, "*axes token value"]) -> Flo
     """Means of distributions over 0 to 10."""
     means: Float[np.ndarray, "*axes token"] = distribution @ np.arange(LARGEST + 1, dtype=np.float64)
     return means
-
-
-def _log_probabilities(alternatives: Mapping[str, float], texts: list[str]) -> Float[np.ndarray, " text"]:
-    found = np.array([alternatives.get(text, -math.inf) for text in texts], dtype=np.float64)
-    if np.isnan(found).any() or np.isposinf(found).any():
-        raise UnreadableReply("a log-probability is NaN or infinite", str(dict(alternatives)))
-    if np.isneginf(found).all():
-        raise UnreadableReply("no number from 0 to 10 among the alternatives", str(dict(alternatives)))
-    return found
