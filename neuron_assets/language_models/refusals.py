@@ -33,6 +33,7 @@ _SHORTEST_SECRET = 12
 
 _NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 _LATER = (408, 409, 425, 429)
+_NO_ROOM = ("context length", "context_length", "context size", "context_size", "context window")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ def error_of_refusal(refusal: Refusal, server: str, model: str) -> NeuronAssetsE
         return ServerUnreachable(server, f"it sends on to another address ({status})")
     if status in _LATER or status >= 500:
         return TryAgain(reason, refusal.after, crowded=status == 429)
+    if refusal.mentions(*_NO_ROOM):
+        reason += "; a lower `room_to_think` in the study asks for a shorter reply"
     return RequestRefused(reason)
 
 
