@@ -58,7 +58,7 @@ def check_layers(study: Study, layers: Sequence[int]) -> None:
 def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | Literal["all"] | None) -> None:
     """Tell what STUDY will ask: requests, tokens, money, time. Nothing is asked, nothing is spent."""
     from neuron_assets.assets.estimating import estimate as estimated
-    from neuron_assets.assets.spending import asks_a_server, spending_of
+    from neuron_assets.assets.spending import asks_a_server
     from neuron_assets.tables.store import TableStore
 
     project = current_project()
@@ -69,8 +69,7 @@ def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | Literal[
         click.echo(f"{study} asks no server: explainer {found.explainer.label}, simulator {found.simulator.label}.")
         return
     chosen = {layer: found.neuron_indices(layer, neurons) for layer in wanted}
-    spent = spending_of(found, project.requests)
-    _print_estimates(estimated(found, chosen, spent, TableStore.at(project.tables)))
+    _print_estimates(estimated(found, chosen, project.requests, TableStore.at(project.tables)))
 
 
 def _print_estimates(estimates: Sequence["Estimate"]) -> None:
@@ -85,7 +84,7 @@ def _print_estimates(estimates: Sequence["Estimate"]) -> None:
             _short(one.tokens_out),
             f"{one.error:.0%}",
             _dollars(one.money),
-            _time(one.seconds),
+            "<= 1 day" if one.seconds is None else _time(one.seconds),
         )
     console = Console()
     console.print(table)

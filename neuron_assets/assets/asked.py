@@ -33,7 +33,7 @@ from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import LanguageModel
 from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.request_store import RequestStore
-from neuron_assets.language_models.server_settings import ServerSettings, check_server
+from neuron_assets.language_models.server_settings import ServerSettings, address_of, check_server
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from neuron_assets.study import Study
@@ -210,7 +210,7 @@ def _open_model(
     settings = _settings(study, section, offline=offline)
     server = OpenAICompatible(settings, record)
     echoes = isinstance(section, HostedSimulator) and section.method == "logprobs"
-    return ProvenEcho(server) if echoes else server, f"{section.model}@{settings.address}"
+    return ProvenEcho(server) if echoes else server, _called(section)
 
 
 def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offline: bool) -> ServerSettings:
@@ -226,6 +226,16 @@ def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offli
         more=section.parameters,
         timeout_s=study.asking.timeout,
     )
+
+
+def last_observed(section: HostedExplainer | HostedSimulator, requests: str) -> str | None:
+    """Who answered when that was last looked at; None where it never was. Raises StoreUnusable."""
+    with RequestStore.open(requests) as store:
+        return store.observed(_called(section))
+
+
+def _called(section: HostedExplainer | HostedSimulator) -> str:
+    return f"{section.model}@{address_of(section.base_url)}"
 
 
 def open_local(section: LocalExplainer | LocalSimulator, temperature: float = 0.0, seed: int = 0) -> "LocalModel":

@@ -12,9 +12,11 @@ import numpy as np
 import polars as pl
 
 from neuron_assets.asking_sections import HostedExplainer, HostedSimulator, LocalExplainer
+from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
+from neuron_assets.assets.spending import spending_of
 from neuron_assets.errors import NoDocuments, TableError
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.language_models.ledger import Spending
@@ -28,7 +30,7 @@ from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Toke
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
 from neuron_assets.study import Study
-from neuron_assets.tables.parquet import read_table
+from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
 N_SAMPLED = 40
@@ -60,8 +62,8 @@ class Estimate:
     tokens_out: float
     money: float | None
     """US dollars; None where nobody knows the price."""
-    seconds: float
-    """With as many requests at once as the study allows; a provider's batch may take a day instead."""
+    seconds: float | None
+    """With as many requests at once as the study allows; None in provider's batches, which may take a day."""
     error: float
     """Of the tokens, as a share: two standard errors of the sample, and the doubt about what a token is. From a ledger,
     which has no lengths of single requests: two standard errors as if these spread as widely as their mean."""
@@ -79,24 +81,29 @@ class _Request:
     seconds: float
     error: float
     basis: str
+    answered_by: str
+    """The identity of who answered, or what the study calls the model."""
 
 
-def estimate(
-    study: Study, neurons: Mapping[int, Sequence[int]], spent: Sequence[Spending], store: TableStore
-) -> list[Estimate]:
-    """An estimate for each role that a hosted model has; `neurons` are those of each layer, `spent` is what it took."""
+def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, store: TableStore) -> list[Estimate]:
+    """An estimate for each role that a hosted model has.
+
+    `neurons` are those of each layer; `requests` is where requests and what they took are kept. Raises StoreUnusable.
+    """
     found = []
     samples = study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
     if isinstance(study.explainer, HostedExplainer):
         n_requests = samples * sum(map(len, neurons.values()))
-        found.append(_estimate(study, "explainer", n_requests, _request(study, "explainer", spent), is_exact=True))
+        found.append(
+            _estimate(study, "explainer", n_requests, _request(study, "explainer", requests, store), is_exact=True)
+        )
     if isinstance(study.simulator, HostedSimulator):
         known = {layer: _excerpts(study, store, layer, indices) for layer, indices in neurons.items()}
         n_requests = sum(
             _n_simulations(study, layer, indices, samples, known[layer]) for layer, indices in neurons.items()
         )
         is_exact = all(excerpts is not None for excerpts in known.values())
-        request = _request(study, "simulator", spent)
+        request = _request(study, "simulator", requests, store)
         found.append(_estimate(study, "simulator", n_requests, request, is_exact=is_exact))
     return found
 
@@ -105,18 +112,18 @@ def _estimate(
     study: Study, role: Literal["explainer", "simulator"], n_requests: int, each: _Request, *, is_exact: bool
 ) -> Estimate:
     section = getattr(study, role)
-    price = price_of(section.model, prices_of(study))
-    n_in, n_out, n_cached = (n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached))
-    usage = Usage(round(n_in), round(n_out), round(n_cached))
+    price = price_of(each.answered_by, prices_of(study), section.model)
+    in_batches = study.asking.mode == "batch"
+    tokens = [n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached)]
     return Estimate(
         role=role,
         model=section.model,
         requests=n_requests,
         is_exact=is_exact,
-        tokens_in=n_in,
-        tokens_out=n_out,
-        money=None if price is None else price.money(usage, batch=study.asking.mode == "batch"),
-        seconds=each.seconds * n_requests / min(study.asking.most_at_once, max(1, n_requests)),
+        tokens_in=tokens[0],
+        tokens_out=tokens[1],
+        money=None if price is None else price.money(Usage(*map(round, tokens)), batch=in_batches),
+        seconds=None if in_batches else each.seconds * n_requests / min(study.asking.most_at_once, max(1, n_requests)),
         error=each.error,
         basis=each.basis,
     )
@@ -155,19 +162,21 @@ def _excerpts(
     return {(neuron, tuple(text)) for neuron, text in pairs.iter_rows()}
 
 
-def _request(study: Study, role: Literal["explainer", "simulator"], spent: Sequence[Spending]) -> _Request:
+def _request(study: Study, role: Literal["explainer", "simulator"], requests: str, store: TableStore) -> _Request:
     """By what such requests of this study took, or else by prompts that are built and measured."""
-    asset = {"explainer": "explanations", "simulator": "simulations"}[role]
-    before = [row for row in spent if row.asset == asset and row.answered]
+    before = _asked_before(study, role, requests, store)
     n_answered = sum(row.answered for row in before)
     if n_answered:
+        medians = [row.median_seconds for row in before if row.median_seconds is not None]
         return _Request(
             tokens_in=sum(row.tokens_in for row in before) / n_answered,
             tokens_out=sum(row.tokens_out for row in before) / n_answered,
             tokens_cached=sum(row.tokens_cached for row in before) / n_answered,
-            seconds=max(row.median_seconds or 0.0 for row in before),
+            seconds=max(medians, default=_SECONDS),
             error=2 / math.sqrt(n_answered),
-            basis=f"{n_answered:,} answers to this study, in its ledger",
+            basis=f"{n_answered:,} answers to this study, in its ledger: of {before[0].model}, for the "
+            f"{len(before)} layer(s) made as the study is now",
+            answered_by=before[0].model,
         )
     lengths = np.array([_length(prompt) for prompt in _sample(study, role)])
     mean = float(lengths.mean())
@@ -179,7 +188,31 @@ def _request(study: Study, role: Literal["explainer", "simulator"], spent: Seque
         error=_DOUBT + 2 * float(lengths.std()) / math.sqrt(len(lengths)) / mean,
         basis=f"{len(lengths)} prompts of {mean:,.0f} characters on average, {CHARACTERS_A_TOKEN} to a token; "
         f"replies and {_SECONDS:g} s for each are a guess",
+        answered_by=getattr(study, role).model,
     )
+
+
+def _asked_before(
+    study: Study, role: Literal["explainer", "simulator"], requests: str, store: TableStore
+) -> list[Spending]:
+    """What was asked of whoever answered last, for the layers whose table is made as the study is now.
+
+    The ledger holds no more of how something was asked: where such a layer was made in another way before, and by the
+    same model, that is in it too.
+    """
+    table = {"explainer": "explanations", "simulator": "simulations"}[role]
+    lineage, answered_by = lineages(study)[table], last_observed(getattr(study, role), requests)
+
+    def is_made(layer: int) -> bool:
+        try:
+            return (
+                read_facts(store.path(study.name, table, layer_key(layer, study.subject.n_layers))).lineage == lineage
+            )
+        except TableError:
+            return False
+
+    asked = [row for row in spending_of(study, requests) if (row.asset, row.model) == (table, answered_by)]
+    return [row for row in asked if row.answered and row.layer_index is not None and is_made(row.layer_index)]
 
 
 def _tokens_of_a_reply(study: Study, role: Literal["explainer", "simulator"]) -> float:

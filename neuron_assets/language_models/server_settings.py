@@ -56,9 +56,13 @@ class ServerSettings:
 
     @property
     def address(self) -> str:
-        """Host, port and path, to name the server by."""
-        parts = urlsplit(self.base_url)
-        return (parts.netloc + parts.path).rstrip("/")
+        return address_of(self.base_url)
+
+
+def address_of(base_url: str) -> str:
+    """Host, port and path, to name a server by."""
+    parts = urlsplit(base_url)
+    return (parts.netloc + parts.path).rstrip("/")
 
 
 def check_server(settings: ServerSettings) -> None:

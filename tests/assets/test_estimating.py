@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import dagster as dg
 import numpy as np
@@ -30,7 +30,7 @@ PRICES = {"parrot-1": {"tokens_in": 2.0, "tokens_cached": 0.5, "tokens_out": 8.0
 
 def estimates(project: Project, study: Study) -> dict[str, Estimate]:
     neurons = {layer: study.neuron_indices(layer) for layer in study.layer_indices}
-    found = estimate(study, neurons, spending_of(study, project.requests), TableStore.at(project.tables))
+    found = estimate(study, neurons, project.requests, TableStore.at(project.tables))
     return {one.role: one for one in found}
 
 
@@ -111,6 +111,32 @@ def test_after_a_run_it_rests_on_the_ledger_and_its_money_is_what_was_spent(worl
     assert sum(row.money or 0 for row in spent if row.asset != OBSERVATION) == pytest.approx(
         sum(one or 0 for one in money), rel=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "measured"),
+    [
+        ("explainer", {"shown_top": 2}, {"explainer", "simulator"}),
+        ("explainer", {"layout": "highlighted"}, {"explainer", "simulator"}),
+        ("simulator", {"method": "logprobs"}, {"simulator"}),
+        ("simulator", {"model": "parrot-2"}, {"simulator"}),
+        ("simulator", {"api_key_env": "ANOTHER"}, set()),
+    ],
+)
+def test_what_was_asked_in_another_way_or_of_another_model_is_no_measure(
+    world: World, tmp_path: Path, role: str, changes: dict[str, object], measured: set[str]
+) -> None:
+    sections: Any = asking(world.server.url, layers=[1, 2], prices=PRICES)
+    changed = read_study(write_study(tmp_path, **sections | {role: sections[role] | changes}))
+    found = estimates(world.project, changed)
+
+    assert measured == {role for role, one in found.items() if "prompts of" in one.basis}
+
+
+def test_provider_batches_take_as_long_as_they_take(tmp_path: Path) -> None:
+    project, study = make_project(tmp_path, **asking(NOWHERE, asking={"mode": "batch"}))
+
+    assert [one.seconds for one in estimates(project, study).values()] == [None, None]
 
 
 def test_whoever_listens_hears_of_every_answer(world: World) -> None:
