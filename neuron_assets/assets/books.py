@@ -19,8 +19,6 @@ from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
 from neuron_assets.study import Study
 
-FREE = Price(0.0, 0.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Errand:
@@ -45,7 +43,8 @@ class Books:
         """A model in this process costs nothing."""
         self._study = study
         self._errand = errand
-        self._prices = {section.model: FREE} if isinstance(section, LocalExplainer) else prices_of(study)
+        own = {section.model: Price(0.0, 0.0)} if isinstance(section, LocalExplainer) else {}
+        self._prices = {**prices_of(study), **own}
         self._alias = section.model
         self._ledger = Ledger(database, self._prices, self._alias)
         self._budget = Budget(**study.budget.model_dump())
