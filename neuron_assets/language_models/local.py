@@ -158,13 +158,15 @@ def open_local_model(  # noqa: PLR0913  # which model, and how it is run
 ) -> LocalModel:
     """Loads a folder of safetensors, or a repository by its name; `device` is `cpu`, `cuda`, `cuda:1`, ...
 
-    Raises UnusableModel where there is none, where a part of its weights is missing, or where the device is.
+    Raises UnusableModel where there is none, where it needs code of its own, where a part of its weights is missing, or
+    where the device is.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
             revision=revision,
+            trust_remote_code=False,  # told nothing, the library asks on stdin, and runs it on `y`
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             attn_implementation="sdpa",

@@ -35,7 +35,7 @@ def _commit(name: str, revision: str | None) -> str:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UnusableModel(name, str(error).splitlines()[0]) from error
     return str(getattr(config, "_commit_hash", None) or "unknown revision")
