@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from neuron_assets.few_shot import few_shot_digest
 from neuron_assets.method.explaining.layouts import LAYOUTS
@@ -111,6 +111,13 @@ class _HostedModel(Section):
                 "`base_url` is written like https://api.example.com/v1, without a name, key or question mark"
             )
         return self
+
+    @field_validator("parameters")
+    @classmethod
+    def _the_longest_reply_is_known(cls, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        if {"max_tokens", "max_completion_tokens"} & set(parameters):
+            raise ValueError("how long a reply may be follows from the question; write `room_to_think` for more")
+        return parameters
 
     @property
     def label(self) -> str:

@@ -18,6 +18,8 @@ from neuron_assets.study import Study, parse_layers, read_study
 from neuron_assets.subjects.catalog import CATALOG, TOKENIZER
 from tests.scenario import CORPUS, write_study
 
+HOSTED = {"provider": "openai_compatible", "model": "parrot"}
+
 
 def study(tmp_path: Path, **changes: object) -> Study:
     return read_study(write_study(tmp_path, **changes))
@@ -62,6 +64,7 @@ def test_the_twin_differs_from_the_bundled_study_in_its_subject_only() -> None:
         ({"explainer": {"provider": "planted"}}, "`planted` explains the subject `planted` only"),
         ({"splits": {"train": {"top": 0, "random": 0}}}, "must keep at least one excerpt"),
         ({"explainer": {"provider": "written"}}, "`explainer.file`: Field required"),
+        ({"explainer": {**HOSTED, "parameters": {"max_tokens": 500}}}, "write `room_to_think` for more"),
         ({"folder": "other"}, "a study is named after its folder"),
         ({"subject": None}, "`subject`: Field required"),
     ],

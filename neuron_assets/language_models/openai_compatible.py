@@ -173,7 +173,7 @@ class OpenAICompatible:
             if self._habits != habits:
                 continue  # another question has learned meanwhile
             changed = learned(habits, answer, body)
-            if changed is None:
+            if changed is None or changed == habits:
                 raise error_of_refusal(answer, self._settings.address, self._settings.model)
             self._habits = changed
 

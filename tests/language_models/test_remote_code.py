@@ -32,7 +32,7 @@ def test_code_beside_a_model_is_not_run_even_on_yes(tmp_path: Path) -> None:
     tries = TRIES.format(names=[str(folder), "some/evil"])
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_MODULES_CACHE": str(tmp_path / "code")}
 
-    done = subprocess.run(  # noqa: S603  # our own words
+    done = subprocess.run(
         [sys.executable, "-c", tries],
         input="y\n" * 9,
         capture_output=True,
