@@ -3,13 +3,12 @@
 Servers are known that ignore the wish for an echo without a word, give each log-probability one place too early, or
 leave out the last token. So a server first says what it would generate behind a few short prompts, and then has to say
 the same of the same tokens in an echo. Here: the proof. Not here: questions (`method/simulating/all_at_once.py`),
-errors of the connection: openai's own pass through, to be told by whoever holds the client.
+refusals and errors of the connection: openai's own pass through, to be told by whoever holds the client and its key.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from openai import BadRequestError, UnprocessableEntityError
 from openai.types import Completion, CompletionChoice
 
 from neuron_assets.errors import UnreadableReply, UntrustedServer
@@ -61,18 +60,15 @@ async def prove_echo(
     """
     for prompt in prompts:
         continued = await _generate(complete, server, prompt, n_alternatives)
-        try:
-            reply = await complete(
-                {
-                    "prompt": continued.text,
-                    "max_tokens": longest_reply,
-                    "temperature": 0,
-                    "echo": True,
-                    "logprobs": n_alternatives,
-                }
-            )
-        except (BadRequestError, UnprocessableEntityError) as error:
-            raise UntrustedServer(server, f"it refuses to echo a prompt: {error}") from error
+        reply = await complete(
+            {
+                "prompt": continued.text,
+                "max_tokens": longest_reply,
+                "temperature": 0,
+                "echo": True,
+                "logprobs": n_alternatives,
+            }
+        )
         _judge(server, continued, reply.choices[0])
 
 

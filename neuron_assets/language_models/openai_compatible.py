@@ -20,6 +20,7 @@ from neuron_assets.errors import (
     RequestRefused,
     ServerUnreachable,
     TryAgain,
+    UntrustedServer,
 )
 from neuron_assets.language_models.asker import Requested, nothing
 from neuron_assets.language_models.bodies import Body, body_of, path_of
@@ -125,14 +126,17 @@ class OpenAICompatible:
 
     async def prove_echo(self) -> None:
         """Tries whether the server can be trusted with EchoPrompts; raises UntrustedServer, or as `reply` does."""
-        server = self._settings.address
-        await self._looked(EchoPrompt("One, two, three", layout="probe/1"))  # learns whether a token must be added
-        longest = self._habits.least_after_echo
-        proof = await self._guarded(
-            lambda client: prove_echo(partial(self._completed, client), server=server, longest_reply=longest)
-        )
-        if proof is not None:
-            raise error_of_refusal(proof, server, self._settings.model)
+        server, model = self._settings.address, self._settings.model
+        try:
+            await self._looked(EchoPrompt("One, two, three", layout="probe/1"))  # learns whether a token must be added
+            longest = self._habits.least_after_echo
+            proof = await self._guarded(
+                lambda client: prove_echo(partial(self._completed, client), server=server, longest_reply=longest)
+            )
+            if proof is not None:
+                raise error_of_refusal(proof, server, model)
+        except RequestRefused as error:
+            raise UntrustedServer(server, f"asked to echo a prompt with its log-probabilities, it {error}") from error
 
     async def close(self) -> None:
         """Ends the connections; a later question opens new ones."""
