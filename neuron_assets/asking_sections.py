@@ -91,6 +91,8 @@ class _HostedModel(Section):
     base_url: str = OPENAI
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; OPENAI_API_KEY for api.openai.com, else none."""
+    api: Literal["chat", "completions"] = "chat"
+    """How it is asked: by messages, or by one text that it goes on with, for a model that was never taught turns."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
     """None: not sent. A model that refuses it is asked without."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -130,6 +132,7 @@ class _HostedModel(Section):
 
     def _identity(self, **more: object) -> str:
         facts = {
+            "api": None if self.api == "chat" else self.api,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "seed": self.seed,
@@ -206,7 +209,7 @@ class LocalExplainer(_LocalModel, _ShownToModel):
 class HostedSimulator(_HostedModel):
     method: Literal["json", "logprobs"] = "json"
     """json: a number a token, for any chat model. logprobs: all tokens at once, for servers that echo a prompt with its
-    log-probabilities; the server is tried before it is trusted."""
+    log-probabilities, always by completions; the server is tried before it is trusted."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
 
     def identity(self, _folder: Path) -> str:

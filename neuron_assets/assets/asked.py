@@ -209,8 +209,11 @@ def _open_model(
 
     settings = _settings(study, section, offline=offline)
     server = OpenAICompatible(settings, record)
-    echoes = isinstance(section, HostedSimulator) and section.method == "logprobs"
-    return ProvenEcho(server) if echoes else server, _called(section)
+    return ProvenEcho(server) if _echoes(section) else server, _called(section)
+
+
+def _echoes(section: HostedExplainer | HostedSimulator) -> bool:
+    return isinstance(section, HostedSimulator) and section.method == "logprobs"
 
 
 def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offline: bool) -> ServerSettings:
@@ -219,6 +222,7 @@ def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offli
         base_url=section.base_url,
         model=section.model,
         api_key_env=None if offline else section.key_variable,
+        api="completions" if _echoes(section) else section.api,
         structured=section.structured,
         temperature=section.temperature,
         top_p=section.top_p,

@@ -84,7 +84,7 @@ def error_of_refusal(refusal: Refusal, server: str, model: str) -> NeuronAssetsE
     if status == 401 or (status == 403 and not refusal.mentions("flagged", "moderation")):
         return KeyRefused(server, reason)
     if status == 404:
-        return UnknownModel(server, model, f"{reason}; if it has, look whether `base_url` is complete")
+        return UnknownModel(server, model, f"{reason}; if it has, look whether `base_url` is complete and `api` suits")
     if 300 <= status < 400:
         return ServerUnreachable(server, f"it sends on to another address ({status})")
     if status in _LATER or status >= 500:

@@ -30,28 +30,22 @@ class ServerSettings:
     api_key_env: str | None = None
     """Environment variable that holds the key; None: the server wants none, and none is sent."""
     api: Api = "chat"
-    """By which of the two a ChatPrompt goes; an EchoPrompt always goes by completions."""
+    """By which of the two a ChatPrompt goes, such as that which looks who answers; an EchoPrompt needs completions."""
     structured: Structured = "json_schema"
     """What is asked for where a prompt has a schema; a server that refuses it is asked for less."""
     temperature: float | None = None
     """None, here and below: not sent, so the server's own."""
     top_p: float | None = None
     seed: int | None = None
-    reasoning_effort: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Further JSON values of the request's body; they go before all others."""
+    """Further JSON values of the request's body, such as `reasoning_effort`; they go before all others."""
     timeout_s: float = 120.0
     """Seconds for one request."""
 
     @property
     def sampling(self) -> Mapping[str, Any]:
         """The parameters of the request's body that are set."""
-        named = {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "seed": self.seed,
-            "reasoning_effort": self.reasoning_effort,
-        }
+        named = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
         return {name: value for name, value in named.items() if value is not None} | dict(self.more)
 
     @property

@@ -124,4 +124,4 @@ def test_parameters_that_the_model_refuses_end_the_run_before_it_begins() -> Non
         running(behaviour=always(refusal(400, "reasoning_effort: no such level"))) as server,
         pytest.raises(ParametersRefused, match="no such level"),
     ):
-        identity(opened(server, reasoning_effort="utmost"))
+        identity(opened(server, more={"reasoning_effort": "utmost"}))
