@@ -32,6 +32,7 @@ from neuron_assets.language_models.refusals import (
     error_of_refusal,
     error_without_answer,
     found_nobody,
+    json_or_text,
     masked,
     read_refusal,
     refusal_in,
@@ -51,6 +52,9 @@ OPENAI = "https://api.openai.com/v1"
 _SECONDS_TO_CONNECT = 10.0
 _STABLE_FACTS = ("root", "meta")
 """Of a server's entry for a model: what is loaded. `created` and fingerprints change with every start."""
+
+_FOR_A_MOMENT = (408, 429, 502, 503, 504)
+"""Statuses of a list of models that is there; with any other, the server has none."""
 
 _PROBES = (1, 2048)
 """Tokens of the reply to the question who is there; a model that thinks first may refuse to say a single one."""
@@ -238,14 +242,16 @@ class OpenAICompatible:
 
     async def _read_facts(self) -> str:
         """A digest of what the server lists about the model and keeps to; empty where it lists nothing."""
-        listed = await self.exchange("/models")
-        if isinstance(listed, Refusal):
-            error = error_of_refusal(listed, self._settings.address, self._settings.model)
-            if isinstance(error, TryAgain):  # a list that is missing for a moment must not make somebody else of it
-                raise error
+        text = await self.text("/models")
+        listed = json_or_text(text) if isinstance(text, str) else text
+        refusal = listed if isinstance(listed, Refusal) else _refusal_within(listed, 404)
+        if refusal is not None:
+            error = error_of_refusal(refusal, self._settings.address, self._settings.model)
+            if isinstance(error, TryAgain) and refusal.status in _FOR_A_MOMENT:
+                raise error  # a list that is missing for a moment must not make somebody else of it
             _LOG.debug("%s lists no models: %s", self._settings.address, error)
             return ""
-        facts = _stable_facts(listed.get("data"), self._settings.model)
+        facts = _stable_facts(listed, self._settings.model)
         return f"#{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}" if facts else ""
 
     def _opened(self) -> openai.AsyncOpenAI:
@@ -274,13 +280,21 @@ def _read_object(text: str) -> Mapping[str, Any] | Refusal | TryAgain:
         return TryAgain(f"what came back is no JSON, or was cut off after {len(text)} characters")
     if not isinstance(body, dict):
         return TryAgain("what came back is no JSON object")
-    if body.get("error"):
-        code = body["error"].get("code") if isinstance(body["error"], dict) else None
-        return refusal_in(body, code if isinstance(code, int) else 502)
-    return body
+    return _refusal_within(body, 502) or body
 
 
-def _stable_facts(listed: object, model: str) -> dict[str, Any]:
+def _refusal_within(body: object, status: int) -> Refusal | None:
+    """What a server says with status 200 that should have had another one: the code that it tells, else `status`."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    return refusal_in(body, code if isinstance(code, int) else status)
+
+
+def _stable_facts(body: object, model: str) -> dict[str, Any]:
+    """Of the server's list of models, which some send bare, and some do not have."""
+    listed = body.get("data") if isinstance(body, dict) else body
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
     return {name: named[0][name] for name in _STABLE_FACTS if named and named[0].get(name) not in (None, model)}

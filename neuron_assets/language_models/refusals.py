@@ -60,9 +60,17 @@ def masked(text: str, key: str | None) -> str:
     return text.replace(key, "***") if key and len(key) >= _SHORTEST_SECRET else text
 
 
+def json_or_text(text: str) -> Any:
+    """The JSON value that the text is, or the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def read_refusal(error: openai.APIStatusError, key: str | None) -> Refusal:
     """A refusal that came with a status of its own."""
-    body = _json(masked(error.response.text, key))
+    body = json_or_text(masked(error.response.text, key))
     return refusal_in(body, error.status_code, seconds_to_wait(error.response.headers))
 
 
@@ -135,13 +143,7 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
 def _short(said: object) -> str:
     text = " ".join((said if isinstance(said, str) else json.dumps(said)).split())
+    text = text.encode(errors="replace").decode()  # half of a surrogate pair could be written nowhere
     return text[:LONGEST_MESSAGE] or "it says no more"

@@ -144,3 +144,11 @@ def test_a_server_that_hangs_up_without_a_word_is_asked_again_later() -> None:
 
     with pytest.raises(TryAgain, match=r"the connection failed \((ServerDisconnected|ClientOS)Error\)"):
         asyncio.run(one())
+
+
+def test_what_a_server_says_can_always_be_written_down() -> None:
+    half = raw('{"error": {"message": "no \\ud83d"}}', 400)
+    with running(behaviour=always(half)) as server, pytest.raises(RequestRefused, match=r"no \?") as raised:
+        ask(opened(server))
+
+    assert str(raised.value).encode()
