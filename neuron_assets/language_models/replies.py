@@ -5,6 +5,7 @@ Servers differ, so nothing is taken for granted: what is not there is said, and 
 Here: reading what was received. Not here: what was sent (`bodies.py`), refusals (`refusals.py`), what a reply means.
 """
 
+import json
 import logging
 import math
 import re
@@ -39,12 +40,15 @@ def read_reply(body: Mapping[str, Any], prompt: Prompt, *, server: str) -> Reply
     if isinstance(prompt, EchoPrompt):
         return _echo(choice, prompt, server=server, n_in=_count(body.get("usage"), "prompt_tokens"))
     message = choice.get("message") or {}
+    if not isinstance(message, Mapping):
+        raise TryAgain("the message that came back is no object")
+    refusal = message.get("refusal")
     text = message.get("content") if "message" in choice else choice.get("text")
     return Reply(
         text=_joined(text),
         reasoning=_joined(message.get("reasoning_content") or message.get("reasoning")) or None,
         finish_reason=str(choice.get("finish_reason") or "unknown"),
-        refusal=message.get("refusal") or None,
+        refusal=(refusal if isinstance(refusal, str) else json.dumps(refusal)) if refusal else None,
     )
 
 
@@ -82,7 +86,7 @@ def _alternatives(top: object, place: int, server: str) -> dict[str, float]:
         return {}
     if not isinstance(top, Mapping) or not top:
         raise UntrustedServer(server, f"it gives no alternatives for the echoed token {place}")
-    if not all(isinstance(value, int | float) and not math.isnan(value) for value in top.values()):
+    if not all(isinstance(value, int | float) and value < math.inf for value in top.values()):
         raise UntrustedServer(server, f"its log-probabilities for the echoed token {place} are no numbers")
     return {str(token): round(float(value), _DECIMALS) for token, value in top.items() if value > -math.inf}
 

@@ -106,6 +106,7 @@ def logprobs_with(**changed: Any) -> Behaviour:
         ({"top_logprobs": [None] * 6}, "no alternatives for the echoed token 1"),
         ({"top_logprobs": [None] + [{"a": None}] * 5}, "no numbers"),
         ({"top_logprobs": [None] + [{"a": float("nan")}] * 5}, "no numbers"),
+        ({"top_logprobs": [None] + [{"a": float("inf")}] * 5}, "no numbers"),
         ({"tokens": ["some", "thing", " of", " its", " own", "."]}, "was to echo the prompt, and sent 'some"),
     ],
 )
