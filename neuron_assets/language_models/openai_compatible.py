@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import openai
@@ -52,6 +52,9 @@ OPENAI = "https://api.openai.com/v1"
 _SECONDS_TO_CONNECT = 10.0
 _STABLE_FACTS = ("root", "meta")
 """Of a server's entry for a model: what is loaded. `created` and fingerprints change with every start."""
+
+_NEEDED = ("authorization", "content-type")
+"""Headers that a request may not lack; the first is this client's own in any case."""
 
 _FOR_A_MOMENT = (408, 429, 502, 503, 504)
 """Statuses of a list of models that is there; with any other, the server has none."""
@@ -158,7 +161,9 @@ class OpenAICompatible:
     async def _completed(self, client: openai.AsyncOpenAI, body: Body) -> Completion:
         """One request of the proof of an echo."""
         began = time.perf_counter()
-        completion: Completion = await client.completions.create(model=self._settings.model, **body)
+        completion: Completion = await client.completions.create(
+            model=self._settings.model, extra_headers=self._left_out, **body
+        )
         echo = EchoPrompt(body["prompt"], layout="probe/1")
         usage = read_usage(completion.to_dict(), echo, Reply(""), server=self._settings.address)
         self._note(self._named(completion.model), usage, began)
@@ -202,17 +207,14 @@ class OpenAICompatible:
         """As `exchange`, whatever the text is; without the key, should it stand there."""
 
         async def ask(client: openai.AsyncOpenAI) -> str:
+            headers: dict[str, str | openai.Omit] = {**self._left_out}
             if body is None:
-                return await client.get(path, cast_to=str, options=self._options)
+                return await client.get(path, cast_to=str, options={"headers": headers})
             if file is None:
-                return await client.post(path, cast_to=str, body=body, options=self._options)
-            form: openai.RequestOptions = {
-                **self._options,
-                "headers": {**self._options["headers"], "Content-Type": "multipart/form-data"},
-            }
-            return await client.post(
-                path, cast_to=str, body=body, files=[("file", ("requests.jsonl", file))], options=form
-            )
+                return await client.post(path, cast_to=str, body=body, options={"headers": headers})
+            headers["Content-Type"] = "multipart/form-data"
+            form = [("file", ("requests.jsonl", file))]
+            return await client.post(path, cast_to=str, body=body, files=form, options={"headers": headers})
 
         text = await self._guarded(ask)
         return text if isinstance(text, Refusal) else masked(text, self._opened().api_key)
@@ -256,21 +258,32 @@ class OpenAICompatible:
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
+            key = read_key(self._settings)
             self._client = openai.AsyncOpenAI(
-                api_key=read_key(self._settings) or "none",
+                api_key=key or "none",
                 base_url=self._settings.base_url,
                 timeout=openai.Timeout(self._settings.timeout_s, connect=_SECONDS_TO_CONNECT),
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(),  # its default one takes twice the processor time
+                default_headers={"Authorization": f"Bearer {key}"} if key else None,  # before one of the environment
+                # The library's default client takes twice the processor time.
+                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
             )
         return self._client
 
-    @property
-    def _options(self) -> openai.RequestOptions:
-        """What is said with every request: nothing of the environment's OpenAI account to anybody else."""
-        left_out = ["OpenAI-Organization", "OpenAI-Project"] if self._settings.base_url != OPENAI else []
+    @cached_property
+    def _left_out(self) -> Mapping[str, openai.Omit]:
+        """Headers that the library would add: what the environment says to OpenAI is for nobody else."""
+        left_out: list[str] = []
+        if self._settings.base_url != OPENAI:
+            of_environment = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+            named = [line.partition(":")[0].strip() for line in of_environment if ":" in line]
+            left_out = [
+                "OpenAI-Organization",
+                "OpenAI-Project",
+                *(name for name in named if name.lower() not in _NEEDED),
+            ]
         left_out += ["Authorization"] if self._settings.api_key_env is None else []
-        return {"follow_redirects": False, "headers": {name: openai.Omit() for name in left_out}}
+        return {name: openai.Omit() for name in left_out}
 
 
 def _read_object(text: str) -> Mapping[str, Any] | Refusal | TryAgain:

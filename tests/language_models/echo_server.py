@@ -36,6 +36,8 @@ class EchoServer:
     base_url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     """The body of each request that was answered."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of the same requests."""
 
     def __post_init__(self) -> None:
         self._pieces = [self._piece(token_id) for token_id in range(len(self.tokenizer))]
@@ -144,6 +146,7 @@ def served(server: EchoServer) -> Iterator[EchoServer]:
         body = json.loads(await request.body())
         with lock:
             server.requests.append(body)
+            server.headers.append(dict(request.headers))
             is_chat = request.url.path.endswith("/chat/completions")
             return JSONResponse(server.chat(body) if is_chat else server.complete(body))
 

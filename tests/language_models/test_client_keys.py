@@ -1,5 +1,6 @@
 """A key goes to the server that it belongs to, and nowhere else."""
 
+import asyncio
 import json
 import logging
 import traceback
@@ -7,10 +8,14 @@ import traceback
 import pytest
 
 from neuron_assets.errors import KeyMissing, KeyRefused, NeuronAssetsError, UnsafeBaseUrl
-from neuron_assets.language_models.openai_compatible import OpenAICompatible
+from neuron_assets.language_models.openai_compatible import OPENAI, OpenAICompatible
 from neuron_assets.language_models.server_settings import ServerSettings, check_base_url
+from tests.language_models.echo_server import EchoServer, served
 from tests.language_models.misbehaving_server import MODEL, CutConnection, as_json, chat_answer, raw, refusal, running
 from tests.language_models.one_request import KEY, VARIABLE, always, ask, opened
+from tests.language_models.tiny_models import tiny_gpt2, tiny_tokenizer
+
+OTHER = "sk-of-a-gateway-0123456789"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,36 @@ def test_the_key_is_sent_to_the_server_that_wants_it_and_to_no_other(monkeypatch
 
     assert [headers.get("authorization") for headers in server.headers] == [f"Bearer {KEY}", None]
     assert not [headers for headers in server.headers if "openai-organization" in headers]
+
+
+@pytest.mark.parametrize("variable", [VARIABLE, None])
+def test_what_the_environment_says_to_openai_is_told_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None
+) -> None:
+    monkeypatch.setenv(VARIABLE, KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-somebody")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-of-somebody")
+    monkeypatch.setenv(
+        "OPENAI_CUSTOM_HEADERS",
+        f"X-Gateway-Key: {OTHER}\n authorization : Bearer {OTHER}\nContent-Type:application/json\nno header",
+    )
+    tokenizer = tiny_tokenizer()
+    with running() as server, served(EchoServer(tiny_gpt2(tokenizer), tokenizer)) as echoing:
+        ask(opened(server, api_key_env=variable))
+        asyncio.run(OpenAICompatible(ServerSettings(echoing.base_url, echoing.name, variable)).prove_echo())
+
+    assert len(echoing.headers) == 7
+    for headers in [*server.headers, *echoing.headers]:
+        assert headers.get("authorization") == (f"Bearer {KEY}" if variable else None)
+        assert headers["content-type"] == "application/json"
+        assert "somebody" not in str(headers)
+        assert OTHER not in str(headers)
+
+
+def test_what_the_environment_says_to_openai_is_told_to_openai(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    assert OpenAICompatible(ServerSettings(OPENAI, MODEL, "OPENAI_API_KEY"))._left_out == {}
 
 
 def test_the_key_is_in_no_message_log_or_reply_even_if_the_server_repeats_it(
