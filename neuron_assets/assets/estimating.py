@@ -114,15 +114,16 @@ def _estimate(
     section = getattr(study, role)
     price = price_of(each.answered_by, prices_of(study), section.model)
     in_batches = study.asking.mode == "batch"
-    tokens = [n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached)]
+    n_in, n_out, n_cached = (n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached))
+    usage = Usage(round(n_in), round(n_out), round(n_cached))
     return Estimate(
         role=role,
         model=section.model,
         requests=n_requests,
         is_exact=is_exact,
-        tokens_in=tokens[0],
-        tokens_out=tokens[1],
-        money=None if price is None else price.money(Usage(*map(round, tokens)), batch=in_batches),
+        tokens_in=n_in,
+        tokens_out=n_out,
+        money=None if price is None else price.money(usage, batch=in_batches),
         seconds=None if in_batches else each.seconds * n_requests / min(study.asking.most_at_once, max(1, n_requests)),
         error=each.error,
         basis=each.basis,

@@ -24,6 +24,7 @@ from neuron_assets.errors import (
 )
 from neuron_assets.language_models.asker import Requested, nothing
 from neuron_assets.language_models.bodies import Body, body_of, path_of
+from neuron_assets.language_models.connection import headers_left_out, open_client
 from neuron_assets.language_models.echo_proof import prove_echo
 from neuron_assets.language_models.habits import Habits, learned
 from neuron_assets.language_models.model import Replied, Usage
@@ -38,7 +39,7 @@ from neuron_assets.language_models.refusals import (
     refusal_in,
 )
 from neuron_assets.language_models.replies import read_reply, read_usage
-from neuron_assets.language_models.server_settings import ServerSettings, check_server, read_key
+from neuron_assets.language_models.server_settings import ServerSettings, check_server
 from neuron_assets.method.questions import ChatPrompt, EchoPrompt, Message, Prompt, Reply
 
 T = TypeVar("T")
@@ -47,14 +48,8 @@ Answered = Mapping[str, Any] | Refusal
 
 _LOG = logging.getLogger(__name__)
 
-OPENAI = "https://api.openai.com/v1"
-
-_SECONDS_TO_CONNECT = 10.0
 _STABLE_FACTS = ("root", "meta")
 """Of a server's entry for a model: what is loaded. `created` and fingerprints change with every start."""
-
-_NEEDED = ("authorization", "content-type")
-"""Headers that a request may not lack; the first is this client's own in any case."""
 
 _FOR_A_MOMENT = (408, 429, 502, 503, 504)
 """Statuses of a list of models that is there; with any other, the server has none."""
@@ -258,32 +253,12 @@ class OpenAICompatible:
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            key = read_key(self._settings)
-            self._client = openai.AsyncOpenAI(
-                api_key=key or "none",
-                base_url=self._settings.base_url,
-                timeout=openai.Timeout(self._settings.timeout_s, connect=_SECONDS_TO_CONNECT),
-                max_retries=0,
-                default_headers={"Authorization": f"Bearer {key}"} if key else None,  # before one of the environment
-                # The library's default client takes twice the processor time.
-                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
-            )
+            self._client = open_client(self._settings)
         return self._client
 
     @cached_property
     def _left_out(self) -> Mapping[str, openai.Omit]:
-        """Headers that the library would add: what the environment says to OpenAI is for nobody else."""
-        left_out: list[str] = []
-        if self._settings.base_url != OPENAI:
-            of_environment = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
-            named = [line.partition(":")[0].strip() for line in of_environment if ":" in line]
-            left_out = [
-                "OpenAI-Organization",
-                "OpenAI-Project",
-                *(name for name in named if name.lower() not in _NEEDED),
-            ]
-        left_out += ["Authorization"] if self._settings.api_key_env is None else []
-        return {name: openai.Omit() for name in left_out}
+        return headers_left_out(self._settings)
 
 
 def _read_object(text: str) -> Mapping[str, Any] | Refusal | TryAgain:

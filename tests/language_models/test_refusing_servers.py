@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -82,7 +83,7 @@ def simulations(n: int) -> list[Question[SimulatedExcerpt]]:
     ]
 
 
-def proven(server: MisbehavingServer, **settings: object) -> Asker:
+def proven(server: MisbehavingServer, **settings: Any) -> Asker:
     return Asker(ProvenEcho(opened(server, **settings)), "the server", InMemory(), sleep=hurried)
 
 

@@ -35,7 +35,9 @@ def explanation_in(text: str, *, told_before: Sequence[str] = (), fence: Marks =
         raise UnreadableReply(f"{len(text)} characters, where {LONGEST} are the most", text)
     if _ECHO.search(text) or fence.start in text or fence.end in text:
         raise UnreadableReply("repeats the prompt", text)
-    explanation = _undressed(text)
+    explanation = _undressed(_closed_up(text))
+    if len(explanation) > LONGEST:
+        raise UnreadableReply(f"{len(explanation)} characters, where {LONGEST} are the most", text)
     for reason, wrong in _REFUSED:
         if wrong.search(explanation):
             raise UnreadableReply(reason, text)
@@ -43,8 +45,6 @@ def explanation_in(text: str, *, told_before: Sequence[str] = (), fence: Marks =
         raise UnreadableReply("several sentences", text)
     if not any(character.isalpha() for character in explanation):
         raise UnreadableReply("no word", text)
-    if len(explanation) > LONGEST:
-        raise UnreadableReply(f"{len(explanation)} characters, where {LONGEST} are the most", text)
     if explanation.casefold() in {_undressed(told).casefold() for told in told_before}:
         raise UnreadableReply("repeats an example of the prompt", text)
     return explanation
@@ -62,6 +62,11 @@ def read_numbered_list(text: str) -> list[str]:
 def without_final_period(text: str) -> str:
     """The text without white space at its end and without one full stop there."""
     return text.rstrip().removesuffix(".")
+
+
+def _closed_up(text: str) -> str:
+    """One white space for several: a pattern takes its time over the ways to part them."""
+    return _SPACES.sub(lambda spaces: "\n" if "\n" in spaces[0] else " ", text)
 
 
 def _undressed(text: str) -> str:
@@ -93,6 +98,7 @@ def _pattern(text: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
     return re.compile(text.replace(" ", r"\s+").replace("'", "['\u2019]"), flags)
 
 
+_SPACES = re.compile(r"\s{2,}")
 _WRAPPERS = (("**", "**"), ("__", "__"), *((mark, mark) for mark in "*_`\"'"), ("“", "”"), ("\u2018", "\u2019"))
 _CODE_BLOCK = re.compile(r"```\w*\n(?P<inside>[^`]*)```")
 
@@ -121,10 +127,13 @@ _DRESSING = tuple(
 )
 
 _ECHO = _pattern(
-    r"\t(?:10|\d)[^\S\n]*(?:\n|\Z)|^Neuron \d+\s*\n\s*(?:Activations|Excerpts):"
+    r"\t(?:10|\d)[^\S\n]*(?:\n|\Z)|^Neuron \d+ (?:Activations|Excerpts):"
     r"|^Without the zeros:|End the sentence:",
     re.IGNORECASE | re.MULTILINE,
 )
+
+_IS_SAID = r"(?!, (?:i|we|you|they)\b|, \w+n't\b| (?:and|or)\b)"
+"""Not the beginning of a list of such words, of which an explanation may speak."""
 
 _REFUSED = (
     # Broken characters, half characters (which no file takes), and control characters but for white space.
@@ -134,10 +143,14 @@ _REFUSED = (
         "the model declines",
         _pattern(
             r"\A(?:i(?:'m| am) (?:very |so |really )?(?:sorry|unable|not able|afraid)|sorry[,.!]? (?:but )?i\b"
-            r"|i (?:can't|cannot|can not|couldn't|could not|won't|will not|apologi[sz]e|don't|do not)\b"
-            r"|unfortunately,|as an? (?:ai|(?:large )?language model)\b"
-            r"|there (?:is|are) (?:no|not|insufficient)\b|no (?:clear|obvious|consistent|common|discernible) "
-            r"|(?:not )?(?:enough|insufficient) (?:information|data|context|excerpts)\b"
+            r"|i apologi[sz]e\b"
+            rf"|i (?:can't|cannot|can not|couldn't|could not|won't|will not|don't|do not)\b{_IS_SAID}"
+            r"|unfortunately,(?! \w+ly\b)|as an? (?:ai|(?:large )?language model)\b"
+            r"|there (?:is|are) (?:no|not|insufficient) \w"
+            r"|no (?:clear|obvious|consistent|common|discernible),? (?:\w+,? ){0,3}(?:pattern|theme|topic|thread"
+            r"|concept|feature|meaning|link|connection|relation|commonalit|denominator|explanation|interpretation"
+            r"|answer|function|purpose|trend|trigger|activation|signal)"
+            r"|(?:not enough|insufficient) (?:information|data|context|excerpts)\b"
             r"|(?:none|null|n/?a|nothing|unknown|unclear|not sure|no (?:explanation|answer|pattern))\W*\Z)"
         ),
     ),
@@ -152,19 +165,25 @@ _REFUSED = (
             r"|looking at (?:the|these|this|all)\b|to (?:determine|find|identify|explain) (?:what|this|the)\b.*, "
             r"|(?:after )?(?:analy[sz]ing|examining|reviewing) (?:the|these|this)\b"
             r"|(?:we|i)(?: (?:need|have|are|am|see|think|notice|observe|should|must|will|would)|'(?:re|ve|ll|m|d))\b"
+            rf"{_IS_SAID}"
             r"|the (?:user|task|question|prompt) (?:is|asks?|asked|wants?|has|gives?|gave|provided|provides)\b"
             r"|the (?:excerpts|activations|recordings|data|strong(?:est)? tokens) "
             r"(?:show|shows|suggest|suggests|indicate|indicates|are|is|seem)\b"
             r"|(?:thinking process|analysis|step \d+|thought)\s*:)"
         ),
     ),
-    ("markup instead of a sentence", re.compile(r"\A(?:\{\s*\".*\}|\[.*\]|<(\w+)>.*</\1>)\Z", re.DOTALL)),
+    (
+        "markup instead of a sentence",
+        re.compile(r"\A(?:\{\s*\".*\}|\[(?:\s*[\"{\[].*|[^\[\]]*)\]|<(\w+)>.*</\1>)\Z", re.DOTALL),
+    ),
     ("a list", _pattern(r"^\s*(?:[-*•]|\d+[.)])\s.*\n\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)),
     ("several lines", re.compile(r"\n")),
 )
 
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”|`[^`]*`|«[^»]*»|\([^()]*\)')
 _ABBREVIATION = re.compile(
-    r"\b(?:mrs?|ms|dr|prof|st|jr|sr|vs|etc|inc|ltd|co|no|nos|fig|approx|cf|[a-z])\.", re.IGNORECASE
+    r"\b(?:mrs?|ms|messrs|dr|prof|hon|rev|gov|sen|rep|gen|maj|col|capt|lt|sgt|ph|st|mt|ft|ave|jr|sr|vs|viz|etc|inc|ltd"
+    r"|corp|bros|co|univ|dept|nos?|vols?|pp|chs?|eds?|al|figs?|approx|cf|jan|feb|apr|aug|sept?|oct|nov|dec|[a-z])\.",
+    re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?]['\u2019]?\s+['\u2018]?[A-Z]")
