@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.errors import UntrustedServer
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from neuron_assets.method.questions import EchoPrompt, Prompt
@@ -19,6 +20,7 @@ class ProvenEcho:
         self._model = model
         self._proving = asyncio.Lock()
         self._is_proven = False
+        self._untrusted: UntrustedServer | None = None
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -31,10 +33,20 @@ class ProvenEcho:
         """Raises UntrustedServer, too."""
         async with self._proving:
             if isinstance(prompt, EchoPrompt) and not self._is_proven:
-                await self._model.prove_echo()
-                self._is_proven = True
+                await self._prove()
         return await self._model.reply(prompt, variant)
 
     async def close(self) -> None:
         self._proving = asyncio.Lock()  # the next event loop needs its own
         await self._model.close()
+
+    async def _prove(self) -> None:
+        """Once, however many questions wait for it."""
+        if self._untrusted is not None:
+            raise self._untrusted
+        try:
+            await self._model.prove_echo()
+        except UntrustedServer as error:
+            self._untrusted = error
+            raise
+        self._is_proven = True
