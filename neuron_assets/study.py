@@ -13,20 +13,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from neuron_assets.asking_sections import (
+from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
+from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
+from neuron_assets.method.excerpts import CutPlan
+from neuron_assets.method.records import NeuronId
+from neuron_assets.model_sections import (
     BY_PROVIDER,
-    AskingSection,
-    BudgetSection,
     Explainer,
     HostedSimulator,
-    PriceSection,
     RulesExplainer,
     RulesSimulator,
     Simulator,
 )
-from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
-from neuron_assets.method.excerpts import CutPlan
-from neuron_assets.method.records import NeuronId
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,

@@ -13,31 +13,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 import yaml
 
-from neuron_assets.assets.specs import asset_key
-from neuron_assets.assets.study_component import table_resources
 from neuron_assets.errors import NotAnsweredYet
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.project import Project
-from neuron_assets.running import Run, Wanted, materialize
 from neuron_assets.study import Study, read_study
 from neuron_assets.tables.schemas import KEYS
-from neuron_assets.tables.store import TableStore
 from tests.counting_proxy import CountingProxy, counting
 from tests.language_models.tiny_models import tiny_llama, tiny_tokenizer
 from tests.llama_server import ALIAS, missing_packages, serving, write_random_llama
 from tests.scenario import DOCUMENTS, make_project
+from tests.served_tables import LAYERS, make, metadata, path_of, read
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_packages()), reason=f"needs the packages {missing_packages()}"),
 ]
 
-LAYERS = (1, 2)
 AT_ONCE = 16
 TOGETHER = 9
 """So many questions are to be under way at once, however fast the server is."""
@@ -72,32 +67,6 @@ def proxy(server: str) -> Iterator[CountingProxy]:
 def hosted(url: str, **more: object) -> dict[str, object]:
     """Replies are drawn: what a random model likes best is one number again and again, and has no correlation."""
     return {"provider": "openai_compatible", "model": ALIAS, "base_url": url, "temperature": 1.0, **more}
-
-
-def make(project: Project, study: Study, *, offline: bool = False) -> list[Run]:
-    """Materializes layers 1 and 2; gives the runs that were made."""
-    runs: list[Run] = []
-    resources: Any = table_resources(project.tables, project.requests, offline=offline)
-    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
-        materialize(Wanted(study, LAYERS), instance, resources, runs.append)
-    return runs
-
-
-def path_of(project: Project, table: str, layer: int) -> Path:
-    key = None if table in {"excerpts", "layer_summary"} else f"L{layer:02d}"
-    return Path(str(TableStore.at(project.tables).path("tiny", table, key)))
-
-
-def read(project: Project, table: str) -> pl.DataFrame:
-    return pl.concat(pl.read_parquet(path) for path in sorted({path_of(project, table, layer) for layer in LAYERS}))
-
-
-def metadata(project: Project, study: Study, table: str, layer: int) -> dict[str, Any]:
-    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
-        wanted = dg.AssetRecordsFilter(asset_key=asset_key(study, table), asset_partitions=[f"L{layer:02d}"])
-        materialization = instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization
-    assert materialization is not None
-    return {key: value.value for key, value in materialization.metadata.items()}
 
 
 @pytest.fixture(scope="module")

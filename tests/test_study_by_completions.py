@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from neuron_assets.asking_sections import HostedExplainer
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Errand
 from neuron_assets.lineage import lineages
 from neuron_assets.method.questions import ChatPrompt, Message, Question
 from neuron_assets.method.replies import answer_text
+from neuron_assets.model_sections import HostedExplainer
 from neuron_assets.study import Study, read_study
 from tests.language_models.misbehaving_server import Body, refusal, running
 from tests.scenario import write_study

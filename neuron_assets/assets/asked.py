@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from neuron_assets.asking_sections import (
-    AskingSection,
-    Explainer,
-    HostedExplainer,
-    HostedSimulator,
-    LocalExplainer,
-    LocalSimulator,
-    Simulator,
-)
+from neuron_assets.asking_sections import AskingSection
 from neuron_assets.assets.books import Books, Errand
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.specs import asset_key
@@ -36,6 +28,14 @@ from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.server_settings import ServerSettings, address_of, check_server
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
+from neuron_assets.model_sections import (
+    Explainer,
+    HostedExplainer,
+    HostedSimulator,
+    LocalExplainer,
+    LocalSimulator,
+    Simulator,
+)
 from neuron_assets.study import Study
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuron_assets.asking_sections import HostedExplainer, HostedSimulator, LocalExplainer
 from neuron_assets.errors import ModelWithoutPrice
 from neuron_assets.language_models.asker import Progress, Requested
 from neuron_assets.language_models.budget import Budget, check_budget
@@ -17,6 +16,7 @@ from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
+from neuron_assets.model_sections import HostedExplainer, HostedSimulator, LocalExplainer
 from neuron_assets.study import Study
 
 

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from neuron_assets.asking_sections import HostedExplainer, HostedSimulator, LocalExplainer
 from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.opening import open_documents, open_subject
@@ -29,6 +28,7 @@ from neuron_assets.method.questions import ChatPrompt, Prompt
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
+from neuron_assets.model_sections import HostedExplainer, HostedSimulator, LocalExplainer
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore

@@ -14,13 +14,6 @@ import numpy as np
 from jaxtyping import Int
 from threadpoolctl import ThreadpoolController
 
-from neuron_assets.asking_sections import (
-    HostedExplainer,
-    LocalExplainer,
-    PlantedExplainer,
-    RulesExplainer,
-    WrittenExplainer,
-)
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Errand
 from neuron_assets.errors import UnreadableStudy
@@ -31,6 +24,13 @@ from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, Exemplars, NeuronId, NeuronRecord
 from neuron_assets.method.rules.fitting import RuleParameters, explain_by_rules
 from neuron_assets.method.samples import shown_rows
+from neuron_assets.model_sections import (
+    HostedExplainer,
+    LocalExplainer,
+    PlantedExplainer,
+    RulesExplainer,
+    WrittenExplainer,
+)
 from neuron_assets.study import Study
 from neuron_assets.yaml_files import read_yaml
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from neuron_assets.asking_sections import HostedSimulator, LocalSimulator, RulesSimulator
 from neuron_assets.assets.asked import RequestDesk, observed_identity, open_local
 from neuron_assets.assets.books import Errand
 from neuron_assets.errors import ExplanationError
@@ -23,6 +22,7 @@ from neuron_assets.method.rules.simulating import simulate_by_rules
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
 from neuron_assets.method.simulating.simulated import SimulatedExcerpt
+from neuron_assets.model_sections import HostedSimulator, LocalSimulator, RulesSimulator
 from neuron_assets.study import Study
 
 

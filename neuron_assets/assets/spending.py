@@ -11,13 +11,13 @@ from typing import Any
 
 import dagster as dg
 
-from neuron_assets.asking_sections import HostedExplainer, HostedSimulator
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.pictures import spending_plot
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Ledger, Spending
+from neuron_assets.model_sections import HostedExplainer, HostedSimulator
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import frame
 

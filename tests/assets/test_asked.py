@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from neuron_assets.asking_sections import HostedExplainer, LocalExplainer
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Books, Errand
 from neuron_assets.assets.spending import spending_of
@@ -14,6 +13,7 @@ from neuron_assets.language_models.asker import Requested
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.model import Usage
 from neuron_assets.method.questions import ChatPrompt, Message, Question, Reply
+from neuron_assets.model_sections import HostedExplainer, LocalExplainer
 from neuron_assets.project import Project
 from neuron_assets.study import Study
 from tests.language_models.tiny_models import tiny_llama, tiny_tokenizer

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from neuron_assets.asking_sections import HostedExplainer
 from neuron_assets.assets.asked import RequestDesk, log_answers
 from neuron_assets.assets.books import Errand
 from neuron_assets.errors import (
@@ -32,6 +31,7 @@ from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.server_settings import ServerSettings
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
+from neuron_assets.model_sections import HostedExplainer
 from neuron_assets.study import read_study
 from tests.language_models.asked_numbers import failures, hurried, question, questions, values
 from tests.language_models.batch_server import BatchServer, Course, batch_server, good
