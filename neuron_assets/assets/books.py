@@ -57,9 +57,9 @@ class Books:
         if self._budget.money is not None and price_of(identity, self._prices, self._alias) is None:
             raise ModelWithoutPrice(self._study.name, identity)
 
-    def check(self) -> None:
-        """Before each request; raises BudgetSpent or PriceUnknown."""
-        check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name)
+    def check(self, n_others: int) -> None:
+        """Before each request, with how many others stand in no book yet; raises BudgetSpent or PriceUnknown."""
+        check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name, n_others)
 
     def record(self, asked: Requested) -> None:
         """After each request; one that only looks who answers is none of the asset's own."""

@@ -89,8 +89,9 @@ class Asker:
     """Who it was observed to be; None: it is observed before the first question."""
     offline: bool = False
     """Whether answers come from the store alone."""
-    before_asking: Callable[[], None] = nothing
-    """Called before each request; may raise BudgetSpent. Like `record`, on another thread than the caller's."""
+    before_asking: Callable[[int], None] = nothing
+    """Called before each request, with how many others are under way or sent with it; may raise BudgetSpent. Like
+    `record`, on another thread than the caller's."""
     record: Callable[[Requested], None] = nothing
     """Called after each request."""
     sleep: Sleep = asyncio.sleep

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from neuron_assets.errors import (
+    BudgetSpent,
     ModelChanged,
     NotAnsweredYet,
     ParametersRefused,
@@ -159,8 +160,8 @@ class _Asking:
         for task in [*self._answering, *(task for key, task in self._asked.items() if key not in self._in_flight)]:
             task.cancel()
         left = list(self._asked.values())
-        if left:
-            await asyncio.wait(left, timeout=self._limits.grace_s)
+        if left:  # where only the budget ends the run, all that is paid for is waited for
+            await asyncio.wait(left, timeout=None if isinstance(self._error, BudgetSpent) else self._limits.grace_s)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, *self._answering, return_exceptions=True)
@@ -225,7 +226,7 @@ class _Asking:
 
     async def _reply(self, key: str, question: Question[Any], attempt: int) -> Replied:
         """What the server replies; it is kept before anything else can happen."""
-        self._asker.before_asking()
+        self._asker.before_asking(len(self._in_flight))
         self._n_requests += 1
         began = time.perf_counter()
         replied: Replied | None = None

@@ -104,7 +104,7 @@ class BatchRounds:
         await self._model.close()
 
     async def _submitted(self, wanted: Mapping[str, Wanted]) -> OpenBatch:
-        self._asker.before_asking()
+        self._asker.before_asking(len(wanted) - 1)
         file_id = await self._tried(partial(self._provider.upload, [one.line for one in wanted.values()]))
         batch = self._open_batches.note_file(file_id, wanted)
         self.n_requests += len(wanted)
@@ -115,7 +115,7 @@ class BatchRounds:
         if batch.batch_id is not None:
             return batch
         path = next(iter(wanted.values())).path
-        self._asker.before_asking()
+        self._asker.before_asking(len(wanted) - 1)
         try:
             batch_id = await self._tried(partial(self._provider.start, batch.file_id, path))
         except NoBatches:

@@ -236,7 +236,7 @@ def test_a_mistake_in_a_reader_is_not_a_failure_of_the_model() -> None:
 def test_a_spent_budget_ends_the_run_before_the_next_request() -> None:
     store, left = InMemory(), iter(range(7))
 
-    def before_asking() -> None:
+    def before_asking(_n_others: int) -> None:
         if next(left, None) is None:
             raise BudgetSpent("s", "$1.00", "$1.00")
 
@@ -245,6 +245,25 @@ def test_a_spent_budget_ends_the_run_before_the_next_request() -> None:
         list(ask_all(questions(50), asker))
 
     assert n_asked(asker) == len(store.kept) == 7
+
+
+def test_what_is_under_way_counts_for_the_budget_and_is_waited_for_and_kept() -> None:
+    store, n_sent, largest = InMemory(), 0, 0
+
+    def before_asking(n_others: int) -> None:
+        nonlocal n_sent, largest
+        largest = max(largest, n_others)
+        if len(store.kept) + n_others >= 20:
+            raise BudgetSpent("s", "20 requests", "20 requests")
+        n_sent += 1
+
+    model = Scripted(echo, seconds=0.3)
+    asker = Asker(model, "scripted", store, Limits(most_at_once=16, grace_s=0.01), before_asking=before_asking)
+    with pytest.raises(BudgetSpent):
+        list(ask_all(questions(50), asker))
+
+    assert n_sent == model.n_asked == len(store.kept) == 20
+    assert largest > 4
 
 
 def test_the_planted_key_is_in_no_store_log_or_answer(

@@ -163,16 +163,19 @@ def test_offline_all_comes_from_the_store_or_is_named(database: Database) -> Non
 def test_the_budget_is_looked_at_before_each_batch(database: Database) -> None:
     record: list[Requested] = []
 
-    def check() -> None:
-        if len(record) >= 8:
-            raise BudgetSpent("tiny", "8 requests", "8 requests")
+    def check(n_others: int) -> None:
+        n_before.append((len(record), n_others))
+        if len(record) + n_others >= 13:
+            raise BudgetSpent("tiny", "11 requests", "13 requests")
 
+    n_before: list[tuple[int, int]] = []
     fields = {"record": record.append, "before_asking": check}
     with batch_server() as server, pytest.raises(BudgetSpent):
         ask(questions(30), server, database, BatchBounds(most_requests=5), **fields)
 
     assert [len(server.lines(number)) for number in range(len(server.batches))] == [5, 5]
     assert [one.batch for one in record] == [False] + [True] * 10
+    assert n_before == [(0, 0), (1, 4), (1, 4), (6, 4), (6, 4), (11, 4)]
     assert record[-1].usage == Usage(11, 3, 4)
 
 

@@ -254,6 +254,13 @@ def test_at_any_of_its_bounds_a_study_stops_and_says_at_which(budget: Budget, to
         check_budget(SPENT, budget, "colours")
 
 
+@pytest.mark.parametrize("budget", [Budget(money=1.5), Budget(requests=15), Budget(tokens=1250)])
+def test_what_is_under_way_is_taken_to_cost_what_others_did(budget: Budget) -> None:
+    check_budget(SPENT, budget, "colours", 2)
+    with pytest.raises(BudgetSpent, match="and 3 requests are under way"):
+        check_budget(SPENT, budget, "colours", 3)
+
+
 def test_a_budget_in_dollars_needs_every_price() -> None:
     unpriced = replace(SPENT, money=None, n_without_price=12)
 

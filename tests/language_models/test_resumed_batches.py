@@ -156,7 +156,7 @@ def test_a_file_that_was_uploaded_is_not_made_a_batch_of_where_the_budget_is_spe
     def dead(method: str, path: str) -> Response | None:
         return refusal(502, "Gone.") if (method, path) == ("GET", "/batches") else None
 
-    def spent() -> None:
+    def spent(_n_others: int) -> None:
         raise BudgetSpent("tiny", "8 requests", "8 requests")
 
     with batch_server(misbehave=dead) as server:
