@@ -176,7 +176,8 @@ def _request(study: Study, role: Literal["explainer", "simulator"], requests: st
             seconds=max(medians, default=_SECONDS),
             error=2 / math.sqrt(n_answered),
             basis=f"{n_answered:,} answers to this study, in its ledger: of {before[0].model}, for the "
-            f"{len(before)} layer(s) made as the study is now",
+            f"{len(before)} layer(s) made as the study is now"
+            + ("" if medians else f"; {_SECONDS:g} s each are a guess"),
             answered_by=before[0].model,
         )
     lengths = np.array([_length(prompt) for prompt in _sample(study, role)])

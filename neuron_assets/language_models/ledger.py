@@ -136,7 +136,7 @@ class Spending:
     n_estimated: int
     """Answered requests whose tokens the server did not tell, or not all: they are estimated, rather too many."""
     median_seconds: float | None
-    """Until the answer; None where nothing was answered."""
+    """Until the answer; None where nothing was answered. A provider's batch takes its own time, and is not in it."""
     p95_seconds: float | None
 
 
@@ -208,7 +208,7 @@ class Ledger:
     def summary(self, study: str) -> list[Spending]:
         """The study's requests by asset, layer and model, in this order; what belongs to no layer comes last."""
         places = (_USAGE.c.asset, _USAGE.c.layer_index, _USAGE.c.model)
-        names = ("outcome", "tokens_in", "tokens_out", "tokens_cached", "money", "seconds", "is_estimated")
+        names = ("outcome", "tokens_in", "tokens_out", "tokens_cached", "money", "seconds", "is_estimated", "is_batch")
         asked = select(*places, *(_USAGE.c[name] for name in names)).where(_USAGE.c.study == study)
         with self._database.transaction() as connection:
             few_at_once = connection.execution_options(yield_per=1000)
@@ -243,7 +243,7 @@ def _spending(asset: str, layer_index: int | None, model: str, rows: Sequence[Ro
     outcomes = Counter(row.outcome for row in rows)
     tokens_in, tokens_cached = sum(row.tokens_in for row in rows), sum(row.tokens_cached for row in rows)
     moneys = [row.money for row in rows if row.money is not None]
-    seconds = [row.seconds for row in rows if row.outcome in _ANSWERED]
+    seconds = [row.seconds for row in rows if row.outcome in _ANSWERED and not row.is_batch]
     median, p95 = np.percentile(seconds, [50, 95]).tolist() if seconds else (None, None)
     return Spending(
         asset=asset,

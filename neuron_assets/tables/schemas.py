@@ -207,7 +207,9 @@ class Spending(_Table):
     n_estimated: pl.Int64 = pa.Field(
         ge=0, description="Requests whose tokens the server did not tell; they are estimated, rather too many."
     )
-    median_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="Until the reply; null where none came.")
+    median_seconds: pl.Float64 = pa.Field(
+        nullable=True, ge=0, description="Until the reply, but for those of a provider's batch; null where none came."
+    )
     p95_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="95 % quantile of the same.")
 
 

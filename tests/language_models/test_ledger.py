@@ -70,6 +70,16 @@ def test_a_batch_is_written_down_at_half_the_price(ledger: Ledger) -> None:
     assert ledger.spent("colours").money == pytest.approx(ITS_MONEY / 2)
 
 
+def test_the_time_that_a_batch_takes_is_nobodys_latency(ledger: Ledger) -> None:
+    ledger.record(replace(ANSWERED, batch=True, seconds=7200.0))
+
+    assert [row.median_seconds for row in ledger.summary("colours")] == [None]
+
+    ledger.record(ANSWERED)
+
+    assert [(row.median_seconds, row.p95_seconds) for row in ledger.summary("colours")] == [(2.0, 2.0)]
+
+
 def test_money_nobody_knows_is_null_and_counted_not_zero(ledger: Ledger) -> None:
     ledger.record(replace(ANSWERED, model="unheard-of"))
 
