@@ -20,7 +20,7 @@ class AskingSection(Section):
     mode: Literal["direct", "batch"] = "direct"
     """direct: a request a question. batch: by the provider's batches, at half the price and within a day; for chat
     models of servers that take batches. The run waits; where it is stopped, the batch goes on, and the next run
-    collects it. A budget is looked at before each batch, not within."""
+    collects it. A batch that would go beyond the budget is not sent."""
     most_in_batch: Annotated[int, Field(ge=1, le=50_000)] = 10_000
     """Requests. Smaller ones spend less beyond a budget, and fit the provider's bound on tokens that wait."""
     megabytes_in_batch: Annotated[int, Field(ge=1, le=200)] = 50
