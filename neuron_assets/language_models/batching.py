@@ -49,8 +49,8 @@ def ask_all_in_batches(
     """As `ask_all`, by batches; `on_progress` hears of each answer, and of all that a batch is waited for.
 
     Where it is interrupted, its batches go on at the provider: the next time they are collected, and not submitted
-    again. A batch that would go beyond the budget is not sent. Raises NoBatches where model or server cannot be asked so, and
-    BatchNotDone.
+    again. A batch that would go beyond the budget is not sent. Raises NoBatches where model or server cannot be asked
+    so, and BatchNotDone.
     """
     model = asker.model
     if not isinstance(model, OpenAICompatible):
