@@ -8,12 +8,10 @@ who is asked (`asker.py`, `model.py`), where replies are kept and what they cost
 """
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +26,7 @@ from neuron_assets.errors import (
     UnreadableReply,
 )
 from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing
+from neuron_assets.language_models.event_loop import loop_in_a_thread
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.limiter import Limiter
 from neuron_assets.language_models.model import Replied
@@ -168,6 +167,11 @@ class _Asking:
         await self._limiter.close()
         await self._asker.model.close()
 
+    def _ended(self, key: str, task: asyncio.Task[Replied]) -> None:
+        del self._asked[key]
+        if not task.cancelled():
+            task.exception()  # seen, though whoever waited for it may be gone
+
     def _answered(self, task: asyncio.Task[Any]) -> None:
         self._answering.discard(task)
         if task.cancelled() or task.exception() is None or self._error is not None:
@@ -187,7 +191,7 @@ class _Asking:
             raise _NotKept("not in the request store, and nothing is asked offline")
         if key not in self._asked:
             self._asked[key] = asyncio.create_task(self._ask(key, question, attempt))
-            self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
+            self._asked[key].add_done_callback(partial(self._ended, key))
         return await asyncio.shield(self._asked[key])
 
     async def _ask(self, key: str, question: Question[Any], attempt: int) -> Replied:
@@ -282,17 +286,3 @@ def outcome_of(question: Question[Any], replied: Replied) -> Outcome:
     except UnreadableReply:
         return "unreadable"
     return "answered"
-
-
-@contextmanager
-def loop_in_a_thread() -> Iterator[Callable[[Coroutine[Any, Any, T]], Future[T]]]:
-    """An event loop of its own, whatever runs in this thread; gives the way to hand it work."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="asking", daemon=True)
-    thread.start()
-    try:
-        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

@@ -15,8 +15,9 @@ from typing import Generic, TypeVar
 
 from neuron_assets.errors import NoBatches, RequestError, RequestRefused, TryAgain, UnreadableReply
 from neuron_assets.language_models.asker import Asker, Progress, nothing
-from neuron_assets.language_models.asking import ask_all, loop_in_a_thread
+from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.batch_rounds import BatchRounds, Wanted, in_batches
+from neuron_assets.language_models.event_loop import loop_in_a_thread
 from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
 from neuron_assets.language_models.provider_batches import line_of
