@@ -12,6 +12,7 @@ OTHER: dict[str, object] = {
     "model": "parrot-2",
     "base_url": "http://127.0.0.1:10/v1",
     "api_key_env": "OTHER_KEY",
+    "api": "completions",
     "temperature": 0.5,
     "top_p": 0.5,
     "seed": 7,
