@@ -59,7 +59,8 @@ class Books:
 
     def check(self, n_others: int) -> None:
         """Before each request, with how many others stand in no book yet; raises BudgetSpent or PriceUnknown."""
-        check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name, n_others)
+        if self._budget != Budget():
+            check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name, n_others)
 
     def record(self, asked: Requested) -> None:
         """After each request; one that only looks who answers is none of the asset's own."""

@@ -54,7 +54,7 @@ _ANSWERS = Table(
     "answers",
     _TABLES,
     Column("key", String(64), primary_key=True),
-    Column("identity", String, nullable=False, index=True),
+    Column("identity", String, nullable=False),
     Column("asked_at", DateTime, nullable=False),  # UTC, without saying so: SQLite has no time zones
     Column("seconds", Float, nullable=False),
     Column("body", LargeBinary, nullable=False),  # the other fields of AnsweredRequest: JSON, compressed by zlib
