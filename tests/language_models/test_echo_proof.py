@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from neuron_assets.method.questions import EchoPrompt, Reply
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.expected import expected_values
 from tests.language_models.echo_server import EchoServer, Misbehaviour, served
-from tests.language_models.tiny_models import FEW_SHOT, local, tiny_gpt2, tiny_tokenizer
+from tests.language_models.tiny_models import FEW_SHOT, bundled_gpt2, local, tiny_gpt2, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +90,15 @@ def test_a_server_that_cuts_ten_in_two_is_not_trusted() -> None:
         prove(running)
 
 
-def test_a_simulation_by_a_server_is_that_by_the_same_model_in_this_process(server: EchoServer) -> None:
+@pytest.mark.parametrize("bundled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_simulation_by_a_server_is_that_by_the_same_model_in_this_process(
+    server: EchoServer, *, bundled: bool
+) -> None:
     excerpts = [[" the", " wren", "\n", "10", "\N{SNOWMAN}"], ["\t", "?", "\N{GREEK SMALL LETTER ETA}", "x", " "]]
-    model = local(server.model, server.tokenizer)
-    (distributions,) = simulate_all_at_once(model, [("names of birds", excerpts)], FEW_SHOT, rows_at_once=2)
-
-    found = [_simulated_by(server, "names of birds", tokens) for tokens in excerpts]
+    with served(EchoServer(*bundled_gpt2())) if bundled else nullcontext(server) as asked:
+        model = local(asked.model, asked.tokenizer)
+        (distributions,) = simulate_all_at_once(model, [("names of birds", excerpts)], FEW_SHOT, rows_at_once=2)
+        found = [_simulated_by(asked, "names of birds", tokens) for tokens in excerpts]
 
     assert np.stack(found) == pytest.approx(expected_values(distributions), abs=1e-4)
     assert np.ptp(found) > 0.1  # there is something to agree on
@@ -103,7 +107,7 @@ def test_a_simulation_by_a_server_is_that_by_the_same_model_in_this_process(serv
 def _simulated_by(server: EchoServer, explanation: str, tokens: list[str]) -> np.ndarray:
     question = echo_simulation_question(explanation, tokens, FEW_SHOT, about="")
     assert isinstance(question.prompt, EchoPrompt)
-    # All of the small vocabulary: random weights do not put numbers among the likeliest.
+    # All of a vocabulary: who was not trained to does not put numbers among the likeliest.
     prompt = replace(question.prompt, n_alternatives=len(server.tokenizer))
 
     async def asked() -> Reply:

@@ -1,6 +1,7 @@
 """Tiny random models and a tokenizer that reads any text, for tests: they say nothing sensible, and exactly so."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -13,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+import neuron_assets.subjects.bundled
 from neuron_assets.language_models.local import LocalModel
 from neuron_assets.method.few_shot import FewShotExcerpt, FewShotNeuron
 
@@ -74,6 +76,21 @@ def tiny_gpt2(tokenizer: PreTrainedTokenizerFast, context: int = 2048) -> PreTra
         bos_token_id=tokenizer.eos_token_id,
     )
     return _drawn(GPT2LMHeadModel, config)
+
+
+def bundled_gpt2(context: int = 512) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The bundled subject with its own tokenizer, and its 128 positions stretched so that a whole prompt has a place.
+
+    It was trained on other text than prompts, and its positions are no longer its own; but its numbers are its own.
+    """
+    folder = Path(neuron_assets.subjects.bundled.__file__).parent
+    model = GPT2LMHeadModel.from_pretrained(folder, trust_remote_code=False, dtype=torch.float32)
+    old = model.transformer.wpe.weight.detach()
+    stretched = torch.nn.functional.interpolate(old.T[None], size=context, mode="linear")[0].T.contiguous()
+    model.transformer.wpe = torch.nn.Embedding(context, stretched.shape[1], _weight=stretched)
+    model.config.n_positions = context
+    model.eval()  # type: ignore[no-untyped-call]
+    return model, PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))  # type: ignore[no-untyped-call]
 
 
 def local(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, temperature: float = 0) -> LocalModel:
