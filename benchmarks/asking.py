@@ -27,6 +27,7 @@ from typing import Any
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from benchmarks.row import Row
+from neuron_assets.language_models.answered_requests import AnsweredRequest
 from neuron_assets.language_models.asker import Asker, Limits, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.ledger import Entry, Ledger
@@ -81,9 +82,8 @@ def measured_rate(n_questions: int) -> Rate:
         store = RequestStore.open(str(Path(folder) / "requests.sqlite"))
         ledger, model = Ledger(store.database), OpenAICompatible(ServerSettings(url, "slow"))
 
-        def record(asked: Requested) -> None:
-            usage = asked.usage or Usage()
-            ledger.record(Entry("study", "simulations", 0, asked.identity, asked.seconds, asked.outcome, usage))
+        def record(asked: Sequence[Requested]) -> None:
+            ledger.record(*map(_entry, asked))
 
         asker = Asker(model, "slow", store, limits=Limits(most_at_once=_AT_ONCE), record=record)
         began = time.process_time()
@@ -95,6 +95,10 @@ def measured_rate(n_questions: int) -> Rate:
         bare_cpu_ms = 1000 * (time.process_time() - began) / n_questions
     assert len(ends) == len(bare_ends) == n_questions
     return Rate(_share(ends), _share(bare_ends), cpu_ms, bare_cpu_ms)
+
+
+def _entry(asked: Requested) -> Entry:
+    return Entry("study", "simulations", 0, asked.identity, asked.seconds, asked.outcome, asked.usage or Usage())
 
 
 def _share(ends: Sequence[float]) -> float:
@@ -136,6 +140,9 @@ class _Forgetful:
     def put(  # noqa: PLR0913  # the request store's own
         self, key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
     ) -> None:
+        pass
+
+    def keep(self, answers: Sequence[AnsweredRequest]) -> None:
         pass
 
     def observed(self, _model_name: str) -> str | None:

@@ -196,7 +196,7 @@ class RequestDesk:
 def _open_model(
     study: Study,
     section: HostedExplainer | HostedSimulator | LocalExplainer,
-    record: Callable[[Requested], None],
+    record: Callable[[Sequence[Requested]], None],
     *,
     offline: bool,
 ) -> tuple[LanguageModel, str]:

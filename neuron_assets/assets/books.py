@@ -5,7 +5,7 @@ Put here: the joining of study, ledger and prices. Keep out: the ledger itself (
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,23 +62,23 @@ class Books:
         if self._budget != Budget():
             check_budget(self._ledger.spent(self._study.name), self._budget, self._study.name, n_others)
 
-    def record(self, asked: Requested) -> None:
-        """After each request; one that only looks who answers is none of the asset's own."""
-        if not asked.is_look:
-            with self._lock:
-                self._asked.append(asked)
-        self._ledger.record(
-            Entry(
-                study=self._study.name,
-                asset=OBSERVATION if asked.is_look else self._errand.asset,
-                layer_index=self._errand.layer_index,
-                model=asked.identity,
-                usage=asked.usage or Usage(),
-                seconds=asked.seconds,
-                outcome=asked.outcome,
-                batch=asked.batch,
-                run_id=self._errand.run_id,
-            )
+    def record(self, asked: Sequence[Requested]) -> None:
+        """After requests; one that only looks who answers is none of the asset's own."""
+        with self._lock:
+            self._asked += [one for one in asked if not one.is_look]
+        self._ledger.record(*map(self._entry, asked))
+
+    def _entry(self, asked: Requested) -> Entry:
+        return Entry(
+            study=self._study.name,
+            asset=OBSERVATION if asked.is_look else self._errand.asset,
+            layer_index=self._errand.layer_index,
+            model=asked.identity,
+            usage=asked.usage or Usage(),
+            seconds=asked.seconds,
+            outcome=asked.outcome,
+            batch=asked.batch,
+            run_id=self._errand.run_id,
         )
 
     def facts(self) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -62,6 +62,23 @@ IN_COLUMNS = ("key", "identity", "asked_at", "seconds")
 
 _ANSWERED_REQUEST = TypeAdapter(AnsweredRequest)
 _LINE: TypeAdapter[AnsweredRequest | Observed] = TypeAdapter(AnsweredRequest | Observed)
+
+
+def answered_now(  # noqa: PLR0913  # all that there is to keep
+    key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
+) -> AnsweredRequest:
+    """A request whose answer came just now and took `seconds`."""
+    return AnsweredRequest(
+        key=key,
+        identity=replied.identity,
+        asked_at=datetime.now(UTC) - timedelta(seconds=seconds),
+        seconds=seconds,
+        about=about,
+        parameters=parameters,
+        prompt=prompt_as_json(prompt),
+        reply=replied.reply,
+        usage=replied.usage,
+    )
 
 
 def prompt_as_json(prompt: Prompt) -> dict[str, Any]:

@@ -4,14 +4,14 @@ Here: the nouns. Not here: asking itself (`asking.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from neuron_assets.language_models.answered_requests import AnsweredRequest, Kept
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.limiter import Sleep
 from neuron_assets.language_models.model import LanguageModel, Replied, Usage
-from neuron_assets.language_models.request_store import Kept
 from neuron_assets.method.questions import Prompt
 
 
@@ -30,6 +30,8 @@ class Store(Protocol):
         parameters: Mapping[str, Any],
         about: str,
     ) -> None: ...
+
+    def keep(self, answers: Sequence[AnsweredRequest], /) -> None: ...
 
     def observed(self, model_name: str, /) -> str | None: ...
 
@@ -92,8 +94,8 @@ class Asker:
     before_asking: Callable[[int], None] = nothing
     """Called before each request, with how many others are under way or sent with it; may raise BudgetSpent. Like
     `record`, on another thread than the caller's."""
-    record: Callable[[Requested], None] = nothing
-    """Called after each request."""
+    record: Callable[[Sequence[Requested]], None] = nothing
+    """Called after requests, soon."""
     sleep: Sleep = asyncio.sleep
 
 

@@ -25,6 +25,7 @@ from neuron_assets.errors import (
     TryAgain,
     UnreadableReply,
 )
+from neuron_assets.language_models.answered_requests import answered_now
 from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing
 from neuron_assets.language_models.event_loop import loop_in_a_thread
 from neuron_assets.language_models.ledger import Outcome
@@ -32,11 +33,14 @@ from neuron_assets.language_models.limiter import Limiter
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.request_store import request_key
 from neuron_assets.language_models.trying import trying
+from neuron_assets.language_models.writing import Writer
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 
 T = TypeVar("T")
 
+_SHARE_GATHERED = 8
+"""One answer for so many requests at once may wait to be written; below twice as many, none does."""
 _N_NAMED = 5
 """Of the questions that are missing offline."""
 
@@ -88,6 +92,7 @@ class _Asking:
         self._n_requests = 0
         self._limits = asker.limits
         self._limiter = Limiter(asker.limits.most_at_once, server=asker.name, sleep=asker.sleep)
+        self._writer = Writer(asker.store, asker.record, max(1, asker.limits.most_at_once // _SHARE_GATHERED))
         self._parameters = dict(asker.model.parameters)
         self._identity = asker.identity
         self._error: BaseException | None = None
@@ -99,7 +104,7 @@ class _Asking:
         self._answering: set[asyncio.Task[Any]] = set()
         self._asked: dict[str, asyncio.Task[Replied]] = {}
         self._in_flight: set[str] = set()
-        """The keys of those of them that are with the server."""
+        """The keys of those of them that are with the server, or were answered and are being written down."""
 
     async def begin(self) -> None:
         """Looks who answers."""
@@ -166,6 +171,7 @@ class _Asking:
         await asyncio.gather(*left, *self._answering, return_exceptions=True)
         await self._limiter.close()
         await self._asker.model.close()
+        self._writer.write()
 
     def _ended(self, key: str, task: asyncio.Task[Replied]) -> None:
         del self._asked[key]
@@ -196,13 +202,19 @@ class _Asking:
 
     async def _ask(self, key: str, question: Question[Any], attempt: int) -> Replied:
         try:
-            return await self._tried(partial(self._send, key, question, attempt))
+            replied, seconds = await self._tried(partial(self._send, key, question, attempt))
+            await self._keep(key, question, attempt, replied, seconds)
         except TryAgain as error:
             self._n_lost += 1
             if self._n_lost >= self._limits.most_lost:
                 reason = f"{self._n_lost} questions in a row came to nothing, the last one: {error}"
                 raise ServerUnreachable(self._asker.name, reason) from error
             raise
+        finally:
+            self._in_flight.discard(key)
+        if replied.identity != self._identity:
+            raise ModelChanged(self._asker.name, str(self._identity), replied.identity)
+        return replied
 
     async def _tried(self, request: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What the request gives, tried again while the server does not answer.
@@ -213,13 +225,13 @@ class _Asking:
         tries = trying(self._limits.most_tries, self._asker.sleep, even_crowded=False)  # for that the limiter waits
         return await self._limiter.run(lambda: tries(request))
 
-    async def _send(self, key: str, question: Question[Any], attempt: int) -> Replied:
-        """One request; an error that ends the run ends it before anybody else can send."""
+    async def _send(self, key: str, question: Question[Any], attempt: int) -> tuple[Replied, float]:
+        """One request, and its seconds; what ends the run ends it before anybody else can send."""
         await self._limiter.pause_over()
         if self._is_ending:
             raise asyncio.CancelledError
         try:
-            return await self._reply(key, question, attempt)
+            replied, seconds = await self._reply(key, question, attempt)
         except RequestError as error:
             if self._is_ending:
                 raise asyncio.CancelledError from error
@@ -227,39 +239,40 @@ class _Asking:
         except Exception:
             self._is_ending = True
             raise
+        self._is_ending = self._is_ending or replied.identity != self._identity
+        return replied, seconds
 
-    async def _reply(self, key: str, question: Question[Any], attempt: int) -> Replied:
-        """What the server replies; it is kept before anything else can happen."""
+    async def _reply(self, key: str, question: Question[Any], attempt: int) -> tuple[Replied, float]:
+        """What the server replies; whatever else comes of it is noted, for it may have to be paid for."""
         self._asker.before_asking(len(self._in_flight))
         self._n_requests += 1
         began = time.perf_counter()
-        replied: Replied | None = None
         outcome: Outcome = "retried"
         self._in_flight.add(key)
         try:
             replied = await self._asker.model.reply(question.prompt, question.sample * self._limits.most_asks + attempt)
-            self._asker.store.put(
-                key if replied.identity == self._identity else self._key(question, attempt, replied.identity),
-                question.prompt,
-                replied,
-                seconds=time.perf_counter() - began,
-                parameters=self._parameters,
-                about=question.about,
-            )
-            outcome = outcome_of(question, replied)
+            outcome = "answered"
         except TryAgain:
             raise
         except Exception as error:
             self._n_lost, outcome = 0, "refused"
             self._raise_if_all_are_refused(error)
             raise
-        finally:  # whatever it came to, it may have to be paid for
-            self._in_flight.discard(key)
-            self._record(question, replied, outcome, began)
+        finally:
+            seconds = time.perf_counter() - began
+            if outcome != "answered":
+                self._in_flight.discard(key)
+                self._writer.note(Requested(question.about, str(self._identity), None, seconds, outcome))
         self._n_lost, self._has_answer = 0, True
-        if replied.identity != self._identity:
-            raise ModelChanged(self._asker.name, str(self._identity), replied.identity)
-        return replied
+        return replied, seconds
+
+    async def _keep(self, key: str, question: Question[Any], attempt: int, replied: Replied, seconds: float) -> None:
+        """Before it is read for its answer, and before anything else can happen."""
+        key = key if replied.identity == self._identity else self._key(question, attempt, replied.identity)
+        parameters, about = self._parameters, question.about
+        answered = answered_now(key, question.prompt, replied, seconds=seconds, parameters=parameters, about=about)
+        outcome = outcome_of(question, replied)
+        await self._writer.keep(answered, Requested(about, replied.identity, replied.usage, seconds, outcome))
 
     def _raise_if_all_are_refused(self, error: Exception) -> None:
         """Not where anything was ever answered: then what is left may be refused for what it says."""
@@ -267,11 +280,6 @@ class _Asking:
         if self._n_refused >= self._limits.most_lost and not self._has_answer:
             reason = f"{self._n_refused} requests were refused and none was answered, the last one: {error}"
             raise ParametersRefused(self._asker.name, reason) from error
-
-    def _record(self, question: Question[Any], replied: Replied | None, outcome: Outcome, began: float) -> None:
-        identity = str(self._identity) if replied is None else replied.identity
-        usage = None if replied is None else replied.usage
-        self._asker.record(Requested(question.about, identity, usage, time.perf_counter() - began, outcome))
 
     def _key(self, question: Question[Any], attempt: int, identity: str) -> str:
         return request_key(

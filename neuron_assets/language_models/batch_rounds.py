@@ -214,7 +214,7 @@ class BatchRounds:
     def _record(self, one: Wanted, replied: Replied | None, outcome: Outcome, seconds: float) -> None:
         identity = str(self._asker.identity) if replied is None else replied.identity
         usage = None if replied is None else replied.usage
-        self._asker.record(Requested(one.question.about, identity, usage, seconds, outcome, batch=True))
+        self._asker.record([Requested(one.question.about, identity, usage, seconds, outcome, batch=True)])
 
     def _raise_what_ends_the_run(
         self,

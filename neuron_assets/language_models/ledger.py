@@ -151,24 +151,26 @@ class Ledger:
         database.create(_TABLES)
         self._add_to_totals = _adding_to_totals(database)
 
-    def record(self, entry: Entry) -> None:
-        """Writes down one request as it ends."""
+    def record(self, *entries: Entry) -> None:
+        """Writes down requests that have ended, at least one."""
+        rows = [self._row(entry) for entry in entries]
+        with self._database.transaction() as connection:
+            connection.execute(_USAGE.insert(), rows)
+            for study in {entry.study for entry in entries}:
+                connection.execute(self._add_to_totals, _totals(study, [row for row in rows if row["study"] == study]))
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
         price = price_of(entry.model, self._prices, self._alias)
-        money = None if price is None else price.money(entry.usage, batch=entry.batch)
-        both = {
-            "study": entry.study,
+        names = ("study", "asset", "layer_index", "model", "seconds", "outcome", "run_id")
+        return {name: getattr(entry, name) for name in names} | {
+            "asked_at": datetime.now(UTC).replace(tzinfo=None),
             "tokens_in": entry.usage.tokens_in,
             "tokens_out": entry.usage.tokens_out,
             "tokens_cached": entry.usage.tokens_cached,
-            "money": money,
+            "money": None if price is None else price.money(entry.usage, batch=entry.batch),
+            "is_estimated": entry.usage.is_estimated,
+            "is_batch": entry.batch,
         }
-        row = {name: getattr(entry, name) for name in ("asset", "layer_index", "model", "seconds", "outcome", "run_id")}
-        row |= {"is_estimated": entry.usage.is_estimated, "is_batch": entry.batch}
-        asked_at = datetime.now(UTC).replace(tzinfo=None)
-        n_without_price = int(_lacks_price(entry.asset, entry.outcome, money))
-        with self._database.transaction() as connection:
-            connection.execute(_USAGE.insert(), {"asked_at": asked_at, **both, **row})
-            connection.execute(self._add_to_totals, {"requests": 1, "n_without_price": n_without_price, **both})
 
     def give_late_prices(self, study: str, model: str | None = None) -> None:
         """Gives their money to requests whose model had no price when they were answered, and has one now.
@@ -227,6 +229,18 @@ def _priced(rows: Sequence[Row[Any]], prices: Mapping[str, Price] | None, alias:
             usage = Usage(row.tokens_in, row.tokens_out, row.tokens_cached)
             priced.append({"row_id": row.id, "dollars": price.money(usage, batch=bool(row.is_batch))})
     return priced
+
+
+def _totals(study: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What some requests of a study took together."""
+    moneys = [row["money"] for row in rows if row["money"] is not None]
+    return {
+        "study": study,
+        "requests": len(rows),
+        **{name: sum(row[name] for row in rows) for name in ("tokens_in", "tokens_out", "tokens_cached")},
+        "money": math.fsum(moneys) if moneys else None,
+        "n_without_price": sum(_lacks_price(row["asset"], row["outcome"], row["money"]) for row in rows),
+    }
 
 
 def _adding_to_totals(database: Database) -> Insert:

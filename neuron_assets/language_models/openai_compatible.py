@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -68,7 +68,7 @@ class OpenAICompatible:
     after a change of weights is then somebody else. Every reply carries the name that came with it.
     """
 
-    def __init__(self, settings: ServerSettings, record: Callable[[Requested], None] = nothing) -> None:
+    def __init__(self, settings: ServerSettings, record: Callable[[Sequence[Requested]], None] = nothing) -> None:
         """`record` is told of each look: what is asked to see who answers, and whether an echo can be trusted."""
         check_server(settings)
         self._settings = settings
@@ -165,7 +165,8 @@ class OpenAICompatible:
         return completion
 
     def _note(self, identity: str, usage: Usage, began: float) -> None:
-        self._record(Requested("who answers", identity, usage, time.perf_counter() - began, "answered", is_look=True))
+        looked = Requested("who answers", identity, usage, time.perf_counter() - began, "answered", is_look=True)
+        self._record([looked])
 
     def _named(self, model: str | None) -> str:
         """Who answers, by the name that the server gives."""

@@ -8,15 +8,14 @@ settings that get here are the parameters passed in.
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import (
     Column,
-    Connection,
     DateTime,
     Float,
     LargeBinary,
@@ -36,6 +35,7 @@ from neuron_assets.language_models.answered_requests import (
     AnsweredRequest,
     Kept,
     Observed,
+    answered_now,
     as_json,
     packed,
     prompt_as_json,
@@ -97,8 +97,8 @@ def request_key(prompt: Prompt, *, identity: str, parameters: Mapping[str, Any],
 class RequestStore:
     """The answers that are kept, for all studies of a project and several processes at once.
 
-    Each answer is committed by itself: a process that is killed loses what was in flight, and nothing else. Whatever
-    cannot be done raises StoreUnusable.
+    What is kept is committed at once, and survives the death of the process. Whatever cannot be done raises
+    StoreUnusable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -147,19 +147,12 @@ class RequestStore:
         self, key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
     ) -> None:
         """Keeps an answer that was given just now and took `seconds`; where there is one already, that one stays."""
-        answered = AnsweredRequest(
-            key=key,
-            identity=replied.identity,
-            asked_at=datetime.now(UTC) - timedelta(seconds=seconds),
-            seconds=seconds,
-            about=about,
-            parameters=parameters,
-            prompt=prompt_as_json(prompt),
-            reply=replied.reply,
-            usage=replied.usage,
-        )
+        self.keep([answered_now(key, prompt, replied, seconds=seconds, parameters=parameters, about=about)])
+
+    def keep(self, answers: Sequence[AnsweredRequest]) -> None:
+        """Keeps answers, all or none; where there is one already, that one stays."""
         with self.database.transaction() as connection:
-            self._keep(connection, answered)
+            connection.execute(self._unless_kept, [self._row(answered) for answered in answers])
 
     def observed(self, model_name: str) -> str | None:
         """The identity last observed behind a model's configured name; None where it was never looked."""
@@ -232,16 +225,16 @@ class RequestStore:
                         {"model_name": line.model_name, "identity": line.identity, "observed_at": _now()},
                     )
                 else:
-                    n_new += self._keep(connection, line)
+                    n_new += connection.execute(self._unless_kept, self._row(line)).rowcount
         return n_new
 
-    def _keep(self, connection: Connection, answered: AnsweredRequest) -> int:
+    def _row(self, answered: AnsweredRequest) -> dict[str, Any]:
         secret = _secret_name(answered.parameters)
         if secret is not None:
             raise StoreUnusable(self.database.name, f"the parameter {secret!r} seems to be a secret, and is not kept")
         row = {name: getattr(answered, name) for name in IN_COLUMNS}
         row["asked_at"] = answered.asked_at.astimezone(UTC).replace(tzinfo=None)
-        return connection.execute(self._unless_kept, {**row, "body": packed(answered)}).rowcount
+        return {**row, "body": packed(answered)}
 
     def _all_observed(self) -> list[Observed]:
         with self.database.transaction() as connection:

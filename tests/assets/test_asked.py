@@ -74,7 +74,7 @@ def test_a_price_under_the_name_that_the_study_gives_is_the_price_of_who_answers
     database = Database.open(project.requests)
     books = Books(study, study.explainer, ERRAND, database)
     who = "anthropic/claude-4-sonnet-20250522@127.0.0.1:9"
-    books.record(Requested("L0N0", who, Usage(1_000_000, 100_000), 1.0, "answered"))
+    books.record([Requested("L0N0", who, Usage(1_000_000, 100_000), 1.0, "answered")])
     database.close()
 
     assert books.facts()["money"] == 4.5

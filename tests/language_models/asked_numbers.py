@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from neuron_assets.errors import UnreadableReply
+from neuron_assets.language_models.answered_requests import AnsweredRequest, Kept, answered_now
 from neuron_assets.language_models.asker import Asker, Store
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
-from neuron_assets.language_models.request_store import Kept
 from neuron_assets.language_models.scripted import Script, Scripted
 from neuron_assets.language_models.server_settings import ServerSettings
 from neuron_assets.method.questions import ChatPrompt, Message, Prompt, Question, Reply
@@ -31,8 +30,12 @@ class InMemory:
     def put(
         self, key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
     ) -> None:
-        self.kept[key] = Kept(replied, datetime.now(UTC), seconds)
-        self.abouts.append(about)
+        self.keep([answered_now(key, prompt, replied, seconds=seconds, parameters=parameters, about=about)])
+
+    def keep(self, answers: Sequence[AnsweredRequest]) -> None:
+        for answered in answers:
+            self.kept[answered.key] = answered.kept
+            self.abouts.append(answered.about)
 
     def observed(self, model_name: str) -> str | None:
         return self.identities.get(model_name)

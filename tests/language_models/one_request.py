@@ -1,7 +1,7 @@
 """A client of the misbehaving server, and single requests through it, for the tests of the client."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -22,7 +22,7 @@ ECHO = EchoPrompt("ein Fluß\tunknown\n", layout="test/1", n_alternatives=12)
 
 
 def opened(
-    server: MisbehavingServer, record: Callable[[Requested], None] = nothing, **settings: Any
+    server: MisbehavingServer, record: Callable[[Sequence[Requested]], None] = nothing, **settings: Any
 ) -> OpenAICompatible:
     return OpenAICompatible(ServerSettings(server.url, MODEL, **settings), record)
 

@@ -212,7 +212,7 @@ def test_every_request_is_recorded_with_what_came_of_it() -> None:
         return said
 
     recorded: list[Requested] = []
-    list(ask_all(questions(4), scripted(script, record=recorded.append)))
+    list(ask_all(questions(4), scripted(script, record=recorded.extend)))
 
     assert sorted((request.about, request.outcome) for request in recorded) == [
         ("L0N0", "answered"),
@@ -280,7 +280,7 @@ def test_the_planted_key_is_in_no_store_log_or_answer(
 
     with running(behaviour=behaviour) as server:
         settings = ServerSettings(server.url, MODEL, api_key_env="PLANTED_KEY")
-        asker = Asker(OpenAICompatible(settings), "s", store, record=recorded.append, sleep=hurried)
+        asker = Asker(OpenAICompatible(settings), "s", store, record=recorded.extend, sleep=hurried)
         answers = list(ask_all(questions(6), asker))
 
     assert {headers["authorization"] for headers in server.headers} == {f"Bearer {key}"}

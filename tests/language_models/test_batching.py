@@ -169,7 +169,7 @@ def test_the_budget_is_looked_at_before_each_batch(database: Database) -> None:
             raise BudgetSpent("tiny", "11 requests", "13 requests")
 
     n_before: list[tuple[int, int]] = []
-    fields = {"record": record.append, "before_asking": check}
+    fields = {"record": record.extend, "before_asking": check}
     with batch_server() as server, pytest.raises(BudgetSpent):
         ask(questions(30), server, database, BatchBounds(most_requests=5), **fields)
 

@@ -120,7 +120,7 @@ def test_a_server_is_proven_through_the_client(misbehaviour: Misbehaviour) -> No
     tokenizer = tiny_tokenizer()
     with served(EchoServer(tiny_gpt2(tokenizer), tokenizer, misbehaviour=misbehaviour)) as server:
         recorded: list[Requested] = []
-        model = OpenAICompatible(ServerSettings(server.base_url, server.name), recorded.append)
+        model = OpenAICompatible(ServerSettings(server.base_url, server.name), recorded.extend)
 
         async def prove() -> None:
             try:

@@ -85,7 +85,7 @@ def test_the_pool_of_connections_is_as_wide_as_a_study_may_want() -> None:
 def test_the_identity_is_who_the_server_says_it_is() -> None:
     recorded: list[Requested] = []
     with running(served="parrot-1-2026-05-01") as server:
-        model = opened(server, record=recorded.append)
+        model = opened(server, record=recorded.extend)
         found = identity(model)
         replied = ask(model)
 

@@ -53,7 +53,7 @@ def test_a_refused_line_is_a_failure_row_and_the_others_are_answers(database: Da
 
     record: list[Requested] = []
     with batch_server(answer=prudish) as server:
-        answers = ask(questions(5), server, database, record=record.append)
+        answers = ask(questions(5), server, database, record=record.extend)
 
     assert values(answers) == [0, 1, None, 3, 4]
     assert failures(answers) == ["refused: Not about that. (400)"]

@@ -1,7 +1,7 @@
 """A run that waits for a batch may die at any moment: the next one collects what was paid for, once."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import count
 from typing import Any
 
@@ -108,15 +108,15 @@ def test_a_process_killed_before_it_knew_the_id_finds_the_batch(database: Databa
 def test_a_process_killed_while_it_collects_counts_each_answer_once(database: Database) -> None:
     record: list[Requested] = []
 
-    def dying(requested: Requested) -> None:
-        record.append(requested)
+    def dying(requested: Sequence[Requested]) -> None:
+        record.extend(requested)
         if len(record) == 4:
             raise Killed
 
     with batch_server() as server:
         with pytest.raises(Killed):
             ask(questions(9), server, database, record=dying)
-        answers = ask(questions(9), server, database, record=record.append)
+        answers = ask(questions(9), server, database, record=record.extend)
 
     assert values(answers) == list(range(9))
     assert sorted(one.about for one in record) == sorted(f"L0N{number}" for number in range(9))
@@ -142,10 +142,10 @@ def test_two_processes_that_wait_for_one_batch_count_each_answer_once(database: 
 
     async def sleep(_seconds: float) -> None:
         if not collected:
-            collected.append(await asyncio.to_thread(ask, questions(5), server, database, record=record.append))
+            collected.append(await asyncio.to_thread(ask, questions(5), server, database, record=record.extend))
 
     with batch_server() as server:
-        answers = ask(questions(5), server, database, record=record.append, sleep=sleep)
+        answers = ask(questions(5), server, database, record=record.extend, sleep=sleep)
 
     assert values(answers) == values(collected[0]) == [0, 1, 2, 3, 4]
     assert sorted(one.about for one in record) == [f"L0N{number}" for number in range(5)]
