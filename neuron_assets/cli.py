@@ -18,7 +18,7 @@ from rich.text import Text
 
 from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.method.records import NeuronId
-from neuron_assets.project import Project, current_project
+from neuron_assets.project import BUNDLED_STUDIES, Project, current_project
 from neuron_assets.request_commands import check_layers, estimate, layers_option, ledger, neurons_option, requests
 from neuron_assets.sections import NAME
 from neuron_assets.study import Study
@@ -138,8 +138,6 @@ def studies() -> None:
 @click.argument("name")
 def new(name: str) -> None:
     """Write a study called NAME, with comments, into the project's folder studies/."""
-    from neuron_assets.project import BUNDLED_STUDIES
-
     if not NAME.fullmatch(name):
         raise click.BadParameter(
             f"{name!r}: a name is small letters, digits and _, from a letter on", param_hint="NAME"
@@ -223,7 +221,8 @@ def _instance(project: Project) -> Iterator[Any]:
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
     if not settings.exists():
-        settings.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n", encoding="utf-8")
+        template = BUNDLED_STUDIES.parent / "templates" / "dagster.yaml"
+        settings.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
     with FileLock(home / ".first_use.lock"):  # two first uses at once would make the same databases
         instance = dg.DagsterInstance.get()

@@ -118,7 +118,7 @@ def ledger(study: str) -> None:
         console.print(Text(f"\n{model}", "bold"))
         console.print(_ledger_table([row for row in rows if row.model == model]))
     console.print(Text(f"\n{_together(rows)}"))
-    console.print(Text("Failed: nothing that could be read came of it. Seconds: median / 95 % quantile.", "dim"))
+    console.print(Text("Failed: no answer came, or none that could be read. Seconds: median / 95 % quantile.", "dim"))
     if any(row.n_estimated for row in rows):
         console.print(Text("~: the server does not tell all of it; estimated, rather too much.", "dim"))
 
@@ -154,11 +154,13 @@ def requests() -> None:
 
 @requests.command("status")
 def status() -> None:
-    """Tell how many answers are kept, where, and how large the store is."""
+    """Tell how many answers are kept, of whom, where, and how large the store is."""
     from neuron_assets.language_models.request_store import RequestStore
 
     with RequestStore.open(current_project().requests) as store:
         click.echo(f"{len(store):,} answers in {store.database.name}, {store.size_bytes() / 1e6:,.1f} MB")
+        for name, n_answers in store.identities().items():
+            click.echo(f"  {n_answers:,} of {name}")
 
 
 @requests.command("export")
@@ -183,7 +185,7 @@ def import_(file: Path) -> None:
 
 @requests.command("prune")
 @click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Answers asked for before this day (UTC).")
-@click.option("--model", help="Answers of this model, by the name under which it was observed.")
+@click.option("--model", help="Answers of this model, by its name in `requests status`, in full or up to an @ or #.")
 def prune(before: datetime | None, model: str | None) -> None:
     """Forget answers: they would be asked for, and paid for, again."""
     from neuron_assets.language_models.request_store import RequestStore
@@ -193,6 +195,8 @@ def prune(before: datetime | None, model: str | None) -> None:
     with RequestStore.open(current_project().requests) as store:
         n_gone = store.prune(before=before and before.replace(tzinfo=UTC), identity=model)
         click.echo(f"{n_gone:,} answers forgotten")
+        if not n_gone and model is not None:
+            click.echo(f"Kept are answers of {', '.join(store.identities()) or 'nobody'}.")
 
 
 def _table(*names: str) -> Table:

@@ -4,6 +4,7 @@ Here: which runs to make, and in which order: one forward pass for all layers, t
 summary. Not here: what the runs do (`assets/`). Runs are recorded in the Dagster instance, so the UI shows them.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +20,13 @@ from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key, 
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
-from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError
+from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
+
+_LOG = logging.getLogger(__name__)
 
 FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
@@ -173,6 +176,7 @@ class _State:
     def __init__(self, wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> None:
         self._wanted, self._store, self._desk, self._instance = wanted, store, desk, instance
         self._lineages = lineages(wanted.study)
+        self._damaged: set[object] = set()
 
     def stands(self, table: str, layer: int | None) -> bool:
         """Whether the table is there, of this lineage, made from what its inputs hold now, and known to Dagster."""
@@ -180,7 +184,10 @@ class _State:
         path = self._store.path(self._wanted.study.name, table, key)
         try:
             facts = self._store.current_facts(path, self._lineages[table])
-        except TableError:
+        except TableError as error:
+            if isinstance(error, UnreadableTable) and path not in self._damaged:
+                self._damaged.add(path)
+                _LOG.warning("%s Where it is asked for, it is made again now.", error)
             return False
         if not self._is_recorded(table, key):
             return False

@@ -11,6 +11,12 @@ ROOT = Path(neuron_assets.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 
+def test_a_project_of_ones_own_has_the_same_dagster_as_this_one() -> None:
+    own, shipped = ROOT / "templates" / "dagster.yaml", ROOT.parent / "dagster_home" / "dagster.yaml"
+
+    assert own.read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8")
+
+
 def test_no_file_is_longer_than_300_lines() -> None:
     assert not [path.name for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 300]
 

@@ -233,15 +233,21 @@ def test_answers_travel_from_one_store_to_another_and_are_forgotten(
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     imports = [run("requests", "import", str(file)).output for _ in range(2)]
     identity = json.loads(file.read_text(encoding="utf-8").splitlines()[0])["identity"]
+    name = identity.partition("@")[0]
     prunes = [
         run("requests", "prune", *which).output
-        for which in (("--before", today), ("--model", "nobody"), ("--model", identity, "--before", "2999-01-01"))
+        for which in (("--before", today), ("--model", "nobody"), ("--model", name, "--before", "2999-01-01"))
     ]
 
     assert status.output.startswith(f"{n} answers in ")
+    assert status.output.endswith(f"  {n} of {identity}\n")
     assert exported.output == f"{n} answers written to {file}\n"
     assert imports == [f"{n} answers taken over\n", "0 answers taken over\n"]
-    assert prunes == ["0 answers forgotten\n", "0 answers forgotten\n", f"{n} answers forgotten\n"]
+    assert prunes == [
+        "0 answers forgotten\n",
+        f"0 answers forgotten\nKept are answers of {identity}.\n",
+        f"{n} answers forgotten\n",
+    ]
     assert run("requests", "status").output.startswith("0 answers in ")
 
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger(__name__)
+
 Tell = Callable[[logging.Logger, str], Callable[[Progress], None]]
 """Takes the run's log and what is asked for (`explanations of L03`); gives what hears of each answer."""
 
@@ -190,6 +192,9 @@ class RequestDesk:
             if identity is None:
                 raise NotAnsweredYet([f"who answers as {asker.name}"], 1)
             self._observed[asker.name] = identity
+            alias, _, address = asker.name.partition("@")
+            if address and not identity.startswith(alias):
+                _LOG.warning("The server at %s answers as %s where %s is asked for.", address, identity, alias)
         return replace(asker, identity=self._observed[asker.name])
 
 

@@ -17,7 +17,7 @@ from pydantic import PrivateAttr
 from upath import UPath
 
 from neuron_assets.assets.specs import LINEAGE, TABLE, HandedOver
-from neuron_assets.errors import MissingTable, TableError
+from neuron_assets.errors import MissingTable, TableError, UnreadableTable
 from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
 from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import checked
@@ -44,6 +44,8 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
         metadata = (upstream.definition_metadata if upstream else None) or {}
         try:
             facts = self.store.current_facts(path, metadata[LINEAGE])
+        except UnreadableTable:
+            raise  # one that is damaged is not one that is missing
         except TableError as error:
             if (context.definition_metadata or {}).get("allow_missing_partitions"):
                 context.log.warning(str(error))

@@ -38,7 +38,7 @@ def neuron_picture(
         lines += _lines([exemplars.tokens.strings[code] for code in codes], values / largest)
         lines.append("")
     image = _image("image/svg+xml", _svg(lines).encode())
-    told = f"Train excerpts, as shown to the explainer; the darkest token has {largest:.3g}."
+    told = f"Train excerpts that excite it most; the darkest token has {largest:.3g}."
     text = f"**{record.neuron}** · explainer: {explainer}\n\n{_plain(explanation)}\n\n{told}\n\n{image}"
     return dg.MetadataValue.md(text)
 
@@ -114,6 +114,8 @@ def _panels(title: str, what: str) -> tuple["Figure", dict[str, "Axes"]]:
     left.set_ylabel(what)
     left.set(title="top-and-random", xlabel="layer")
     right.set(title="random-only", xlabel="layer")
+    for panel in (left, right):
+        panel.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(title, fontsize=10)
     return figure, {"top_and_random": left, "random_only": right}
 

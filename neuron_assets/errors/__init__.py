@@ -40,7 +40,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── NotAnsweredYet
     │   ├── NoBatches
     │   ├── BatchNotDone
-    │   └── StoreUnusable
+    │   ├── StoreUnusable
+    │   └── UnreadableExport
     ├── RequestError            did one request fail? It becomes a row
     │   ├── TryAgain
     │   ├── RequestRefused
@@ -77,6 +78,7 @@ from neuron_assets.errors.asking import (
     StoreUnusable,
     TryAgain,
     UnknownModel,
+    UnreadableExport,
     UnreadableReply,
     UnsafeBaseUrl,
     UntrustedServer,
@@ -164,6 +166,7 @@ __all__ = [
     "UnknownFamily",
     "UnknownModel",
     "UnreadableExplanation",
+    "UnreadableExport",
     "UnreadableReply",
     "UnreadableStudy",
     "UnreadableTable",

@@ -135,6 +135,11 @@ class StoreUnusable(LanguageModelError):
         super().__init__(f"The request store {url} cannot be used: {reason}. Nothing is asked that could not be kept.")
 
 
+class UnreadableExport(LanguageModelError):
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path} is no file of exported answers: {reason}. Nothing was taken over; export it again.")
+
+
 class RequestError(NeuronAssetsError):
     """One request came to nothing."""
 

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from neuron_assets.errors import StoreUnusable
+from neuron_assets.errors import UnreadableExport
 from neuron_assets.language_models.answered_requests import AnsweredRequest, Observed, read_line
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def read_exported(path: Path) -> Iterator[AnsweredRequest | Observed]:
-    """The lines of an exported file; raises StoreUnusable, naming the line."""
+    """The lines of an exported file; raises UnreadableExport, naming the line."""
     number = 0
     try:
         with path.open(encoding="utf-8") as file:
@@ -25,10 +25,10 @@ def read_exported(path: Path) -> Iterator[AnsweredRequest | Observed]:
                     raise ValueError("its key or its time is none of ours")  # noqa: TRY301
                 yield read
     except OSError as error:
-        raise StoreUnusable(str(path), str(error)) from error
+        raise UnreadableExport(path, str(error)) from error
     except ValueError as error:
         reason = f"line {number} is not an answered request ({str(error).splitlines()[0]})"
-        raise StoreUnusable(str(path), reason) from error
+        raise UnreadableExport(path, reason) from error
 
 
 def _has_key_and_time(answered: AnsweredRequest) -> bool:

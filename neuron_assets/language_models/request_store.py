@@ -26,6 +26,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
 )
 
@@ -133,6 +134,13 @@ class RequestStore:
         with self.database.transaction() as connection:
             return connection.scalar(select(func.count()).select_from(_ANSWERS)) or 0
 
+    def identities(self) -> Mapping[str, int]:
+        """Who has answered, and how often."""
+        counted = select(_ANSWERS.c.identity, func.count().label("n_answers")).group_by(_ANSWERS.c.identity)
+        with self.database.transaction() as connection:
+            rows = connection.execute(counted.order_by(_ANSWERS.c.identity))
+            return {row.identity: row.n_answers for row in rows}
+
     def size_bytes(self) -> int:
         """What the whole database takes."""
         return self.database.size_bytes()
@@ -170,6 +178,8 @@ class RequestStore:
     def prune(self, *, before: datetime | None = None, identity: str | None = None) -> int:
         """Removes the answers asked for before that time, by that identity, or both; says how many.
 
+        An identity may be cut short before `@` or `#`: a model at any server, or with whatever weights.
+
         Raises ValueError where neither is told, or a time without its zone.
         """
         if before is None and identity is None:
@@ -180,7 +190,9 @@ class RequestStore:
         if before is not None:
             old = old.where(_ANSWERS.c.asked_at < before.astimezone(UTC).replace(tzinfo=None))
         if identity is not None:
-            old = old.where(_ANSWERS.c.identity == identity)
+            name = _ANSWERS.c.identity
+            longer = (name.startswith(f"{identity}{mark}", autoescape=True) for mark in "@#")
+            old = old.where(or_(name == identity, *longer))
         with self.database.transaction() as connection:
             n_pruned = connection.execute(old).rowcount
         if n_pruned:

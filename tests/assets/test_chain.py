@@ -278,6 +278,22 @@ def test_upstream_made_from_content_that_has_changed_is_refused(own_world: World
         run_one(own_world, own_world[1], "simulations")
 
 
+def test_truncated_scores_are_named_and_never_left_out_of_the_summary(
+    own_world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    project, study, instance = own_world
+    store = TableStore.at(project.tables)
+    path = store.path("tiny", "scores", "L02")
+    path.write_bytes(path.read_bytes()[:100])
+    store.path("tiny", "layer_summary").unlink()
+
+    with pytest.raises(UnreadableTable, match=r"L02\.parquet is not a table of this package, or is damaged"):
+        materialize(Wanted(study, (1,)), instance, resources_of(project), lambda _run: None)
+    assert [run.tables[0] for run in make(*own_world)] == ["scores", "layer_summary"]
+    assert "L02.parquet is not a table of this package, or is damaged" in caplog.text
+    assert set(read(own_world, "layer_summary")["layer_index"]) == {1, 2, 3}
+
+
 def test_a_truncated_upstream_file_is_refused_and_made_anew(own_world: World) -> None:
     path = TableStore.at(own_world[0].tables).path("tiny", "candidates", "L02")
     path.write_bytes(path.read_bytes()[:100])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from neuron_assets.errors import FailedWrite, StoreUnusable
+from neuron_assets.errors import FailedWrite, StoreUnusable, UnreadableExport
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.method.questions import Prompt, Reply
@@ -214,7 +214,7 @@ def test_a_file_with_a_line_that_is_no_answer_changes_nothing(store: RequestStor
     good = path.read_text(encoding="utf-8")
     path.write_text(good.replace(KEY, "cd" * 32) + mend(good.strip()) + "\n", encoding="utf-8")
 
-    with pytest.raises(StoreUnusable, match="line 2 is not an answered request"):
+    with pytest.raises(UnreadableExport, match="line 2 is not an answered request"):
         store.import_(path)
 
     assert len(store) == 1
