@@ -186,7 +186,7 @@ class LayerSummary(_Table):
 class Spending(_Table):
     """What asking a server has taken so far, in all runs of the study, by step, layer and model."""
 
-    asset: pl.String = pa.Field(description="Step that asked: explanations or simulations; or observation, to see who answers.")
+    asset: pl.String = pa.Field(description="explanations, simulations, or observation: to see who answers.")
     layer_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Layer, from 0; null for what is of no layer.")
     model: pl.String = pa.Field(description="Who answered, as observed: model and server.")
     requests: pl.Int64 = pa.Field(ge=1, description="Sent, whatever came of them; answers that were kept are in none.")
