@@ -69,7 +69,11 @@ def estimate(study: str, layers: tuple[int, ...] | None, neurons: int | Literal[
         click.echo(f"{study} asks no server: explainer {found.explainer.label}, simulator {found.simulator.label}.")
         return
     chosen = {layer: found.neuron_indices(layer, neurons) for layer in wanted}
-    _print_estimates(estimated(found, chosen, project.requests, TableStore.at(project.tables)))
+    estimates = estimated(found, chosen, project.requests, TableStore.at(project.tables))
+    _print_estimates(estimates)
+    for one in estimates:
+        if one.money is None and found.budget.money is not None:
+            click.echo(f"The budget is in dollars: nothing is asked of {one.model} until it stands in `prices`.")
 
 
 def _print_estimates(estimates: Sequence["Estimate"]) -> None:

@@ -22,6 +22,7 @@ from neuron_assets.method.records import LARGEST
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
+_LONGEST_NAME = 12
 FAINTEST = 0.1
 """Weaker tokens, as shares of the strongest, stand without colour."""
 
@@ -31,13 +32,14 @@ def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFr
 
     `twin` is the summary of a study of the same text and neurons with an untrained subject.
     """
-    return Group(title, "", *(_table_of(summary, author, twin, sample) for sample in _SAMPLES), _references(summary))
+    tables = (_table_of(summary, author, twin, sample) for sample in _SAMPLES)
+    return Group(title, "", *(part for table in tables for part in (table, "")), _references(summary))
 
 
 def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sample: str) -> Table:
-    table = Table(title=_SAMPLES[sample], title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=_SAMPLES[sample], title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("layer", no_wrap=True)
-    for name in ("n", f"{author}: mean \\[95 %]", "shuffled control", "untrained twin", "undefined"):
+    for name in ("n", f"{_short(author)}: mean", "shuffled control", "untrained twin", "undefined"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in summary["layer_index"].unique(maintain_order=True):
         own, shuffled = (_row(summary, layer, each, sample) for each in (author, SHUFFLED_CONTROL))
@@ -49,6 +51,11 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
             "/".join("-" if each is None else str(each["n_undefined"]) for each in columns),
         )
     return table
+
+
+def _short(name: str) -> str:
+    """A line of the table fits 80 columns; the title above it has the whole name."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 2]}.."
 
 
 def neuron_text(seen: SeenNeuron, n_excerpts: int = 4) -> Text:

@@ -83,6 +83,15 @@ def test_an_estimate_tells_requests_tokens_money_and_time_and_sends_nothing(
     assert f"a list of {known_prices().written_down}" in " ".join(result.output.split())
 
 
+def test_a_budget_that_cannot_be_held_is_told_by_the_estimate(home: Path) -> None:
+    write_study(home, **asking("https://api.openai.com/v1", layers=[0], budget={"money": 5}))
+    with_price = asking("https://api.openai.com/v1", layers=[0], budget={"money": 5}, prices=PRICES)
+
+    assert "The budget is in dollars: nothing is asked of parrot-1 until" in run("estimate", "tiny").output
+    write_study(home, **with_price)
+    assert "The budget is in dollars" not in run("estimate", "tiny").output
+
+
 def test_an_unknown_price_is_said_to_be_unknown(home: Path) -> None:
     result = run("estimate", "tiny", "--layers", "0")
 

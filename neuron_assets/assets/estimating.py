@@ -55,7 +55,8 @@ class Estimate:
     role: Literal["explainer", "simulator"]
     model: str
     requests: int
-    """One a question. A reply that cannot be read is asked for again; a neuron without activity is not asked about."""
+    """One a question, or as many as they took before: a reply that cannot be read is asked for again. A neuron without
+    activity is not asked about."""
     is_exact: bool
     """Whether the excerpts are known; else these are the most, for a question that comes twice is asked once."""
     tokens_in: float
@@ -75,6 +76,8 @@ class Estimate:
 class _Request:
     """What one request takes, on average."""
 
+    a_question: float
+    """Requests, 1 or more."""
     tokens_in: float
     tokens_out: float
     tokens_cached: float
@@ -112,6 +115,7 @@ def _estimate(
     study: Study, role: Literal["explainer", "simulator"], n_requests: int, each: _Request, *, is_exact: bool
 ) -> Estimate:
     section = getattr(study, role)
+    n_requests = round(n_requests * each.a_question)
     price = price_of(each.answered_by, prices_of(study), section.model)
     in_batches = study.asking.mode == "batch"
     n_in, n_out, n_cached = (n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached))
@@ -120,7 +124,7 @@ def _estimate(
         role=role,
         model=section.model,
         requests=n_requests,
-        is_exact=is_exact,
+        is_exact=is_exact and each.a_question == 1,
         tokens_in=n_in,
         tokens_out=n_out,
         money=None if price is None else price.money(usage, batch=in_batches),
@@ -167,15 +171,17 @@ def _request(study: Study, role: Literal["explainer", "simulator"], requests: st
     """By what such requests of this study took, or else by prompts that are built and measured."""
     before = _asked_before(study, role, requests, store)
     n_answered = sum(row.answered for row in before)
-    if n_answered:
+    n_replies = n_answered + sum(row.unreadable for row in before)
+    if n_replies:
         medians = [row.median_seconds for row in before if row.median_seconds is not None]
         return _Request(
-            tokens_in=sum(row.tokens_in for row in before) / n_answered,
-            tokens_out=sum(row.tokens_out for row in before) / n_answered,
-            tokens_cached=sum(row.tokens_cached for row in before) / n_answered,
+            a_question=min(float(getattr(study, role).asks), n_replies / max(1, n_answered)),
+            tokens_in=sum(row.tokens_in for row in before) / n_replies,
+            tokens_out=sum(row.tokens_out for row in before) / n_replies,
+            tokens_cached=sum(row.tokens_cached for row in before) / n_replies,
             seconds=max(medians, default=_SECONDS),
-            error=2 / math.sqrt(n_answered),
-            basis=f"{n_answered:,} answers to this study, in its ledger: of {before[0].model}, for the "
+            error=2 / math.sqrt(n_replies),
+            basis=f"{n_replies:,} answers to this study, in its ledger: of {before[0].model}, for the "
             f"{len(before)} layer(s) made as the study is now"
             + ("" if medians else f"; {_SECONDS:g} s each are a guess"),
             answered_by=before[0].model,
@@ -183,6 +189,7 @@ def _request(study: Study, role: Literal["explainer", "simulator"], requests: st
     lengths = np.array([_length(prompt) for prompt in _sample(study, role)])
     mean = float(lengths.mean())
     return _Request(
+        a_question=1.0,
         tokens_in=mean / CHARACTERS_A_TOKEN,
         tokens_out=_tokens_of_a_reply(study, role),
         tokens_cached=0.0,
@@ -214,7 +221,8 @@ def _asked_before(
             return False
 
     asked = [row for row in spending_of(study, requests) if (row.asset, row.model) == (table, answered_by)]
-    return [row for row in asked if row.answered and row.layer_index is not None and is_made(row.layer_index)]
+    replied = [row for row in asked if row.answered or row.unreadable]
+    return [row for row in replied if row.layer_index is not None and is_made(row.layer_index)]
 
 
 def _tokens_of_a_reply(study: Study, role: Literal["explainer", "simulator"]) -> float:

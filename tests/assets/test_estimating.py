@@ -15,7 +15,9 @@ from neuron_assets.assets.spending import spending_of
 from neuron_assets.assets.study_component import table_resources
 from neuron_assets.errors import NoDocuments
 from neuron_assets.language_models.asker import Progress
-from neuron_assets.language_models.ledger import OBSERVATION
+from neuron_assets.language_models.database import Database
+from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger
+from neuron_assets.language_models.model import Usage
 from neuron_assets.project import Project
 from neuron_assets.running import Run, Wanted, materialize
 from neuron_assets.study import Study, read_study
@@ -111,6 +113,24 @@ def test_after_a_run_it_rests_on_the_ledger_and_its_money_is_what_was_spent(worl
     assert sum(row.money or 0 for row in spent if row.asset != OBSERVATION) == pytest.approx(
         sum(one or 0 for one in money), rel=1e-4
     )
+
+
+def test_replies_that_could_not_be_read_count_for_the_requests_that_are_told(world: World) -> None:
+    """As many as this study's questions may take at most, where each is asked for again."""
+    before = world.after["explainer"]
+    model = next(row.model for row in spending_of(world.study, world.project.requests) if row.asset == "explanations")
+    database = Database.open(world.project.requests)
+    ledger = Ledger(database)
+    unreadable = Entry(world.study.name, "explanations", 1, model, 1.0, "unreadable", Usage(100, 10))
+    for _ in range(2):
+        ledger.record(*([unreadable] * 3 * before.requests))
+        found = estimates(world.project, world.study)["explainer"]
+
+        assert before.requests < found.requests <= 3 * before.requests
+        assert not found.is_exact
+    database.close()
+
+    assert found.requests == 3 * before.requests
 
 
 @pytest.mark.parametrize(
