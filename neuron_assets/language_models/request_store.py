@@ -228,6 +228,7 @@ class RequestStore:
         unless_observed = self.database.insert(_OBSERVED).on_conflict_do_nothing(
             index_elements=[_OBSERVED.c.model_name]
         )
+        unless_kept = self._unless_kept.returning(_ANSWERS.c.key)  # PostgreSQL does not count what it leaves out
         n_new = 0
         with self.database.transaction() as connection:
             for line in read_exported(path):
@@ -237,7 +238,7 @@ class RequestStore:
                         {"model_name": line.model_name, "identity": line.identity, "observed_at": _now()},
                     )
                 else:
-                    n_new += connection.execute(self._unless_kept, self._row(line)).rowcount
+                    n_new += connection.execute(unless_kept, self._row(line)).first() is not None
         return n_new
 
     def _row(self, answered: AnsweredRequest) -> dict[str, Any]:
