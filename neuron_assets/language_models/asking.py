@@ -97,8 +97,7 @@ class _Asking:
         self._identity = asker.identity
         self._error: BaseException | None = None
         self._is_ending = False
-        self._n_lost = 0
-        self._n_refused = 0
+        self._n_lost = self._n_refused = 0
         self._has_answer = False
         """Of this run or an earlier one."""
         self._answering: set[asyncio.Task[Any]] = set()
@@ -180,11 +179,11 @@ class _Asking:
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
         self._answering.discard(task)
-        if task.cancelled() or task.exception() is None or self._error is not None:
-            return
-        self._error, self._is_ending = task.exception(), True
-        for other in self._answering:
-            other.cancel()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._end_by(error)
+            for other in self._answering:
+                other.cancel()
 
     async def _replied(self, question: Question[Any], attempt: int) -> Replied:
         """From the store, from the same question that is being asked already, or asked."""
@@ -213,7 +212,7 @@ class _Asking:
         finally:
             self._in_flight.discard(key)
         if replied.identity != self._identity:
-            raise ModelChanged(self._asker.name, str(self._identity), replied.identity)
+            self.raise_if_failed()
         return replied
 
     async def _tried(self, request: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -236,11 +235,16 @@ class _Asking:
             if self._is_ending:
                 raise asyncio.CancelledError from error
             raise
-        except Exception:
-            self._is_ending = True
+        except Exception as error:
+            self._end_by(error)
             raise
-        self._is_ending = self._is_ending or replied.identity != self._identity
+        if replied.identity != self._identity:
+            self._end_by(ModelChanged(self._asker.name, str(self._identity), replied.identity))
         return replied, seconds
+
+    def _end_by(self, error: BaseException) -> None:
+        """Nothing more is sent; the first such error is the one that is raised, whoever notices the end first."""
+        self._error, self._is_ending = self._error or error, True
 
     async def _reply(self, key: str, question: Question[Any], attempt: int) -> tuple[Replied, float]:
         """What the server replies; whatever else comes of it is noted, for it may have to be paid for."""

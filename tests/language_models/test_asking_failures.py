@@ -8,7 +8,15 @@ from collections.abc import Mapping
 import pytest
 from starlette.responses import Response
 
-from neuron_assets.errors import BudgetSpent, KeyRefused, ParametersRefused, RequestRefused, ServerUnreachable, TryAgain
+from neuron_assets.errors import (
+    BudgetSpent,
+    KeyRefused,
+    ModelChanged,
+    ParametersRefused,
+    RequestRefused,
+    ServerUnreachable,
+    TryAgain,
+)
 from neuron_assets.language_models.asker import Asker, Limits, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.model import Replied
@@ -176,6 +184,31 @@ def test_what_is_tried_again_is_not_sent_while_the_server_wants_a_pause() -> Non
     assert values(answers) == list(range(20))
     assert n_of["0"] == n_of["1"] == 2
     assert sent_in_pause == []
+
+
+def test_a_question_that_waits_to_be_tried_again_ends_with_the_error_that_ends_the_run() -> None:
+    """The older question notices the end before the newer one, whose answer has still to be written, tells of it."""
+    has_changed = asyncio.Event()
+    n_of = Counter[str]()
+
+    def script(prompt: Prompt) -> str:
+        text = echo(prompt)
+        n_of[text] += 1
+        if text == "0":
+            raise TryAgain("cut off")
+        model.name = "somebody else"
+        has_changed.set()
+        return text
+
+    async def sleep(_seconds: float) -> None:
+        await has_changed.wait()
+
+    model = Scripted(script)
+    asker = Asker(model, "scripted", InMemory(), Limits(most_at_once=64), sleep=sleep)
+    with pytest.raises(ModelChanged, match="somebody else"):
+        list(ask_all(questions(2), asker))
+
+    assert n_of == {"0": 1, "1": 1}
 
 
 def test_a_server_that_goes_down_ends_the_run() -> None:
