@@ -14,13 +14,12 @@ from urllib.parse import urlencode
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from neuron_assets.few_shot import few_shot_digest
+from neuron_assets.language_models.server_settings import OPENAI, is_openai
 from neuron_assets.method.explaining.layouts import LAYOUTS
 from neuron_assets.method.rules.fitting import RULES_VERSION, RuleParameters
 from neuron_assets.method.simulating.all_at_once import LAYOUT as ALL_AT_ONCE
 from neuron_assets.method.simulating.numbered_json import NUMBERED_JSON
 from neuron_assets.sections import Count, Section, Seed
-
-OPENAI = "https://api.openai.com/v1"
 
 
 class _Rules(Section):
@@ -126,7 +125,7 @@ class _HostedModel(Section):
     @property
     def key_variable(self) -> str | None:
         """A key is sent only where the study says so, or to the server that it belongs to."""
-        return self.api_key_env or ("OPENAI_API_KEY" if self.base_url.rstrip("/") == OPENAI else None)
+        return self.api_key_env or ("OPENAI_API_KEY" if is_openai(self.base_url) else None)
 
     def _identity(self, **more: object) -> str:
         facts = {

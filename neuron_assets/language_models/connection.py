@@ -9,9 +9,7 @@ from collections.abc import Mapping
 
 import openai
 
-from neuron_assets.language_models.server_settings import ServerSettings, read_key
-
-OPENAI = "https://api.openai.com/v1"
+from neuron_assets.language_models.server_settings import ServerSettings, is_openai, read_key
 
 _SECONDS_TO_CONNECT = 10.0
 _NEEDED = ("authorization", "content-type")
@@ -35,7 +33,7 @@ def open_client(settings: ServerSettings) -> openai.AsyncOpenAI:
 def headers_left_out(settings: ServerSettings) -> Mapping[str, openai.Omit]:
     """Headers that the library would add: what the environment says to OpenAI is for nobody else."""
     left_out: list[str] = []
-    if settings.base_url != OPENAI:
+    if not is_openai(settings.base_url):
         of_environment = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
         named = [line.partition(":")[0].strip() for line in of_environment if ":" in line]
         left_out = ["OpenAI-Organization", "OpenAI-Project", *(name for name in named if name.lower() not in _NEEDED)]

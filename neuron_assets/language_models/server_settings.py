@@ -18,6 +18,8 @@ from neuron_assets.errors import KeyMissing, KeyRefused, UnsafeBaseUrl
 Api = Literal["chat", "completions"]
 Structured = Literal["json_schema", "json_object", "none"]
 
+OPENAI = "https://api.openai.com/v1"
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -57,6 +59,11 @@ def address_of(base_url: str) -> str:
     """Host, port and path, to name a server by."""
     parts = urlsplit(base_url)
     return (parts.netloc + parts.path).rstrip("/")
+
+
+def is_openai(base_url: str) -> bool:
+    """Whether what is meant for OpenAI, such as its key, may be sent there unasked."""
+    return base_url.rstrip("/") == OPENAI
 
 
 def check_server(settings: ServerSettings) -> None:

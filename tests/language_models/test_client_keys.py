@@ -8,9 +8,8 @@ import traceback
 import pytest
 
 from neuron_assets.errors import KeyMissing, KeyRefused, NeuronAssetsError, UnsafeBaseUrl
-from neuron_assets.language_models.connection import OPENAI
 from neuron_assets.language_models.openai_compatible import OpenAICompatible
-from neuron_assets.language_models.server_settings import ServerSettings, check_base_url
+from neuron_assets.language_models.server_settings import OPENAI, ServerSettings, check_base_url
 from tests.language_models.echo_server import EchoServer, served
 from tests.language_models.misbehaving_server import MODEL, CutConnection, as_json, chat_answer, raw, refusal, running
 from tests.language_models.one_request import KEY, VARIABLE, always, ask, opened
