@@ -40,7 +40,7 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
     table = Table(title=_SAMPLES[sample], title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("layer", no_wrap=True)
     for name in ("n", f"{_short(author)}: mean", "shuffled control", "untrained twin", "undefined"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for layer in summary["layer_index"].unique(maintain_order=True):
         own, shuffled = (_row(summary, layer, each, sample) for each in (author, SHUFFLED_CONTROL))
         columns = (own, shuffled, None if twin is None else _row(twin, layer, author, sample))

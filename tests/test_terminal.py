@@ -8,7 +8,7 @@ from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.terminal import score_tables
 
 
-@pytest.mark.parametrize("author", ["rules", "a-provider/a-model-with-a-long-name-70b"])
+@pytest.mark.parametrize("author", ["rules", "a-provider/a-model-with-a-long-name-70b", "[bold]70b"])
 def test_scores_fit_80_columns_whoever_explains(author: str) -> None:
     rows = [
         {"layer_index": layer, "author": each, "sample": sample, "n_neurons": 6400, "n_undefined": 104}
@@ -22,4 +22,5 @@ def test_scores_fit_80_columns_whoever_explains(author: str) -> None:
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
 
     assert not any("…" in line for line in lines)
+    assert sum(f"n {author[:10]}" in line for line in lines) == 2
     assert sum("6400 -0.11 [-.15 -.05] -0.11 [-.15 -.05] -0.11 [-.15 -.05] 104/104/104" in line for line in lines) == 4
