@@ -4,9 +4,10 @@ Here: what may be written under each key. Not here: the study as a whole, and re
 """
 
 import re
+import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from neuron_assets.method.records import SPLITS, Split
 
@@ -119,6 +120,21 @@ class ControlsSection(Section):
     seed: Seed = 0
     untrained: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = None
     """The name of a study of the same subject with random weights."""
+
+
+class RefreshSection(Section):
+    """When it is looked who explains and simulates now, and layers that others made are made again."""
+
+    cron: str = "0 3 * * *"
+    """Minute, hour, day, month, day of the week."""
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _the_timezone_is_known(cls, timezone: str) -> str:
+        if timezone not in zoneinfo.available_timezones():
+            raise ValueError(f"{timezone!r} is no time zone; write one such as UTC or Europe/Berlin")
+        return timezone
 
 
 assert all(split in SplitsSection.model_fields for split in SPLITS)

@@ -31,6 +31,7 @@ from neuron_assets.sections import (
     ControlsSection,
     CorpusSection,
     Indices,
+    RefreshSection,
     SampledNeurons,
     ScoringSection,
     Section,
@@ -69,6 +70,7 @@ class Study(Section):
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
     controls: ControlsSection = ControlsSection()
+    refresh: RefreshSection = RefreshSection()
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Study":

@@ -8,7 +8,7 @@ import time
 import dagster as dg
 import polars as pl
 
-from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, seconds_since, table_asset
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
 
@@ -19,7 +19,11 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
         began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
         frame = candidates_frame(explanations, study.explainer.label, seed)
-        facts = {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()} | seconds_since(began)
+        facts = (
+            {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()}
+            | made_by(frame)
+            | seconds_since(began)
+        )
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
         return hand_over(context, study, "candidates", frame)
 

@@ -15,7 +15,16 @@ from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
-from neuron_assets.assets.specs import Result, asking_notes, asset_key, brief, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import (
+    Result,
+    asking_notes,
+    asset_key,
+    brief,
+    hand_over,
+    made_by,
+    seconds_since,
+    table_asset,
+)
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.study import Study
@@ -65,7 +74,7 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
             facts = _facts(study, frame, made, records) | {"lost": n_lost}
             facts |= {"explainer": brief(explainer.identity), **explainer.facts()}
         context.add_asset_metadata(
-            facts | seconds_since(began), asset_key(study, "explanations"), context.partition_key
+            facts | made_by(frame) | seconds_since(began), asset_key(study, "explanations"), context.partition_key
         )
         return hand_over(context, study, "explanations", frame, asking_notes(explainer.identity, n_lost))
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.assets.specs import Result, asset_key, brief, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import Result, asset_key, brief, hand_over, made_by, seconds_since, table_asset
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
 from neuron_assets.method.records import Exemplars, NeuronRecord
@@ -46,7 +46,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
         intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
         frame = scores_frame(scored, [None if one.judgement.sums is None else next(intervals) for one in scored])
-        facts = _facts(study, frame) | seconds_since(began)
+        facts = _facts(study, frame) | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         return hand_over(context, study, "scores", frame)
 

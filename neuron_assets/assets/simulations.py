@@ -12,7 +12,16 @@ import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
-from neuron_assets.assets.specs import Result, asking_notes, asset_key, brief, hand_over, seconds_since, table_asset
+from neuron_assets.assets.specs import (
+    Result,
+    asking_notes,
+    asset_key,
+    brief,
+    hand_over,
+    made_by,
+    seconds_since,
+    table_asset,
+)
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
@@ -45,7 +54,12 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
             ]
             facts = {"simulator": brief(simulator.identity), **simulator.facts()}
         frame = pl.concat([empty("simulations"), *made])
-        facts |= {"failures": frame["failure"].count(), "lost": n_lost, **seconds_since(began)}
+        facts |= {
+            "failures": frame["failure"].count(),
+            "lost": n_lost,
+            **made_by(candidates, frame),
+            **seconds_since(began),
+        }
         context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
         return hand_over(context, study, "simulations", frame, asking_notes(simulator.identity, n_lost))
 

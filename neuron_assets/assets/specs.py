@@ -7,7 +7,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 import pandera.polars as pa
@@ -17,6 +17,8 @@ from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.errors import InvalidTable
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
+from neuron_assets.tables.explained import NOBODY
+from neuron_assets.tables.parquet import content_hash
 from neuron_assets.tables.schemas import SCHEMAS
 from neuron_assets.tables.validation import problems
 
@@ -33,6 +35,10 @@ ANSWERED_BY = "answered_by"
 """Note of `explanations` and `simulations`: who made them, a model by who it was observed to be."""
 LOST = "lost"
 """Note of the same tables where questions got no answer: how many. Those are to be asked again."""
+MADE_BY = "made_by"
+"""Metadata of the tables below `activations`: whose work their rows are, by role, as who answered was observed."""
+Role = Literal["explainer", "simulator"]
+ROLES: tuple[Role, ...] = ("explainer", "simulator")
 UNPARTITIONED = frozenset({"excerpts", "layer_summary", "spending"})
 BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
@@ -103,6 +109,7 @@ def asset_attributes(study: Study, table: str) -> dict[str, Any]:
         "group_name": study.name,
         "owners": list(study.owners),
         "kinds": KINDS.get(table, {"python", "parquet"}),
+        "code_version": lineages(study)[table],
         "partitions_def": None if table in UNPARTITIONED else layer_partitions(study),
     }
 
@@ -184,6 +191,15 @@ def asking_notes(identity: str, n_lost: int) -> Mapping[str, str]:
     return {ANSWERED_BY: identity} | ({LOST: str(n_lost)} if n_lost else {})
 
 
+def made_by(*frames: pl.DataFrame) -> dict[str, dg.JsonMetadataValue]:
+    """Whose work these rows are, for their layer's metadata: what a refresh compares with who would make them now."""
+    whose = {
+        role: " + ".join(sorted(set().union(*(frame[role].unique() for frame in frames if role in frame)) - {NOBODY}))
+        for role in ROLES
+    }
+    return {MADE_BY: dg.MetadataValue.json({role: identity for role, identity in whose.items() if identity})}
+
+
 def seconds_since(began: float) -> dict[str, float]:
     """How long a step took, for its layer's metadata; `began` is of the monotonic clock. Never in a file."""
     return {"seconds": round(time.monotonic() - began, 2)}
@@ -217,7 +233,11 @@ def hand_over(
         raise InvalidTable(table, wrong)
     check = dg.AssetCheckResult(check_name="schema", asset_key=key, passed=True)
     all_notes = {**_notes(study, table), **(notes or {})}
+    if isinstance(frames, pl.DataFrame):
+        version = dg.DataVersion(content_hash(frames))
+        return dg.MaterializeResult(
+            asset_key=key, value=HandedOver(frames, all_notes), check_results=[check], data_version=version
+        )
+    # All layers of a run have one data version; Dagster's own, of code and inputs, is the same for every such run.
     value = {layer: HandedOver(frame, all_notes) for layer, frame in by_key.items()}
-    return dg.MaterializeResult(
-        asset_key=key, value=value[""] if isinstance(frames, pl.DataFrame) else value, check_results=[check]
-    )
+    return dg.MaterializeResult(asset_key=key, value=value, check_results=[check])

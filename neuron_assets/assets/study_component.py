@@ -18,6 +18,7 @@ from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
+from neuron_assets.assets.refreshing import conditions, refresh
 from neuron_assets.assets.scores import scores_asset
 from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY
@@ -43,7 +44,12 @@ def build_study(study: Study) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         steps = [step(study) for step in STEPS]
-        return dg.Definitions(assets=[*steps, *spending_assets(study), *language_model_assets(study)])
+        refreshed = conditions(study)
+        assets = dg.map_asset_specs(
+            lambda spec: spec.replace_attributes(automation_condition=refreshed.get(spec.key.path[-1])),
+            [*steps, *spending_assets(study), *language_model_assets(study)],
+        )
+        return dg.Definitions.merge(dg.Definitions(assets=assets), refresh(study))
 
 
 @cache  # Dagster takes two studies together only where their resources are the same object
