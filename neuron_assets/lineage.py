@@ -53,8 +53,8 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
-        "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
-        "scores": {"scoring": study.scoring.model_dump()},
+        "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
+        "scores": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
         "layer_summary": {},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

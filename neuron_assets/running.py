@@ -14,9 +14,10 @@ import dagster as dg
 from dagster import AssetSelection, DagsterInstance
 
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
-from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key, brief
+from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
@@ -31,7 +32,6 @@ _LOG = logging.getLogger(__name__)
 FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
-_DATA_VERSION = "dagster/data_version"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -120,12 +120,7 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
 def _observe(study: Study, desk: RequestDesk, instance: DagsterInstance) -> None:
     """Records who explains and who simulates, where that is not what was observed last."""
     for name, identity in (("explainer_model", desk.explainer(study)), ("simulator_model", desk.simulator(study))):
-        key = asset_key(study, name)
-        version = instance.get_latest_data_version_record(key)
-        tags = version.asset_observation.tags if version and version.asset_observation else {}
-        if tags.get(_DATA_VERSION) != identity:
-            seen = dg.AssetObservation(key, metadata={"answered_by": brief(identity)}, tags={_DATA_VERSION: identity})
-            instance.report_runless_asset_event(seen)
+        write_down(instance, asset_key(study, name), identity)
 
 
 def _our_error(error: BaseException | None) -> NeuronAssetsError | None:
@@ -205,6 +200,7 @@ class _State:
             "excerpts": {DOCUMENTS: lambda: self._documents},
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
             "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._simulator},
+            "scores": {SCORERS: lambda: scorers_in_words(study)},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }
         return notes.get(table, {})

@@ -5,7 +5,7 @@ Here: what may be written under each key. Not here: the study as a whole, and re
 
 import re
 import zoneinfo
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,6 +17,9 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
+
+
+Scorer = Literal["simulation", "unigram_lookup", "bigram_lookup"]
 
 
 class Section(BaseModel):
@@ -110,6 +113,15 @@ class ScoringSection(Section):
     draws: Annotated[int, Field(ge=100)] = 1000
     """Of the bootstrap."""
     seed: Seed = 0
+    scorers: Annotated[tuple[Scorer, ...], Field(min_length=1)] = get_args(Scorer)
+    """What is scored beside each other: the simulation of an explanation, and lookups, the bar that it must clear."""
+
+    @field_validator("scorers")
+    @classmethod
+    def _the_explanations_are_scored(cls, scorers: tuple[Scorer, ...]) -> tuple[Scorer, ...]:
+        if "simulation" not in scorers:
+            raise ValueError("`simulation` must be among them: it is what scores an explanation")
+        return scorers
 
 
 class ControlsSection(Section):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.specs import DOCUMENTS, Result, asset_key, hand_over, table_asset
 from neuron_assets.corpora.documents import documents_digest
@@ -20,7 +21,7 @@ from neuron_assets.tables.rows import excerpts_frame
 
 
 def excerpts_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "excerpts", policy=dg.BackfillPolicy.single_run())
+    @table_asset(study, "excerpts", also_after=["corpus"], policy=dg.BackfillPolicy.single_run())
     def excerpts(context: dg.AssetExecutionContext) -> Result:
         documents = open_documents(study)
         subject = open_subject(study)
@@ -30,6 +31,7 @@ def excerpts_asset(study: Study) -> dg.AssetsDefinition:
         strings = [subject.token_strings(row.tolist()) for row in cut.token_ids]
         texts = [subject.text(row.tolist()) for row in cut.token_ids]
         frame = excerpts_frame([document.name for document in documents], cut, texts, strings)
+        seen_by_step(context, asset_key(study, "corpus"), documents_digest(documents))
         context.add_asset_metadata(_facts(frame), asset_key(study, "excerpts"))
         return hand_over(context, study, "excerpts", frame, _notes(study, documents))
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.explainers import open_explainer
+from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
 from neuron_assets.assets.specs import (
@@ -63,6 +64,7 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
         with open_explainer(study, desk, errand(context, desk, "explanations")) as explainer:
+            seen_by_step(context, asset_key(study, "explainer_model"), explainer.identity)
             kept = _kept(there, explainer.identity, wanted)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))
             whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))

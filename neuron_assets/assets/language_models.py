@@ -36,7 +36,7 @@ def _observed(study: Study, role: Role) -> dg.AssetsDefinition:
     ) -> dg.ObserveResult:
         who = desk.explainer(study) if role == "explainer" else desk.simulator(study)
         outdated = outdated_layers(context.instance, study, role, who)
-        facts = {"answered_by": brief(who), OBSERVED_BY: context.run.tags.get("dagster/schedule_name", "hand")}
+        facts = {"seen": brief(who), OBSERVED_BY: context.run.tags.get("dagster/schedule_name", "hand")}
         facts |= {"outdated_layers": ", ".join(outdated) or "none"} | _refresh_takes(
             study, role, outdated, desk, table_store
         )

@@ -4,7 +4,7 @@ Put here: the asset `scores`. Keep out: the arithmetic (`method/scoring.py`, `me
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,7 +12,18 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.assets.specs import Result, asset_key, brief, hand_over, made_by, seconds_since, table_asset
+from neuron_assets.assets.specs import (
+    SCORERS,
+    Result,
+    asset_key,
+    brief,
+    hand_over,
+    made_by,
+    scorers_in_words,
+    seconds_since,
+    table_asset,
+)
+from neuron_assets.lineage import lineages
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
 from neuron_assets.method.records import Exemplars, NeuronRecord
@@ -21,6 +32,7 @@ from neuron_assets.study import Study
 from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records
+from neuron_assets.tables.store import TableStore
 
 LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
     "unigram_lookup": fit_unigram,
@@ -30,8 +42,9 @@ LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
 
 def scores_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "scores")
-    def scores(
+    def scores(  # noqa: PLR0913, PLR0917  # Dagster hands over inputs and resources as arguments
         context: dg.AssetExecutionContext,
+        table_store: dg.ResourceParam[TableStore],
         excerpts: pl.DataFrame,
         activations: StoredTable,
         candidates: pl.DataFrame,
@@ -39,18 +52,37 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
     ) -> Result:
         began = time.monotonic()
         texts = corpus(excerpts)
+        kept = _kept(study, table_store, context.partition_key, candidates["neuron_index"].unique().to_list())
         scored = [
-            *_of_candidates(study, activations, texts, candidates, simulations),
-            *_of_lookups(study, activations, texts, candidates),
+            *([] if "simulation" in kept else _of_candidates(study, activations, texts, candidates, simulations)),
+            *_of_lookups(study, activations, texts, candidates, kept),
         ]
         sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
         intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
-        frame = scores_frame(scored, [None if one.judgement.sums is None else next(intervals) for one in scored])
-        facts = _facts(study, frame) | made_by(frame) | seconds_since(began)
+        made = scores_frame(scored, [None if one.judgement.sums is None else next(intervals) for one in scored])
+        frame = pl.concat([*kept.values(), made]).sort(
+            pl.col("candidate").is_null(), "neuron_index", "candidate", "scorer", "sample"
+        )
+        facts = _facts(study, frame) | {"kept": frame.height - made.height} | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
-        return hand_over(context, study, "scores", frame)
+        return hand_over(context, study, "scores", frame, {SCORERS: scorers_in_words(study)})
 
     return scores
+
+
+def _kept(study: Study, store: TableStore, layer: str, neurons: Sequence[int]) -> Mapping[str, pl.DataFrame]:
+    """By scorer, the rows that still stand: a lookup's by neuron, those of simulations only all together."""
+    lineage = lineages(study)["scores"]
+    everything = store.current(study.name, "scores", lineage, layer)
+    lookups = store.current(study.name, "scores", lineage, layer, but_for={"candidates", "simulations"})
+    wanted = pl.col("scorer").is_in(study.scoring.scorers)
+    if everything is not None:
+        rows = everything.filter(wanted)
+    elif lookups is not None:
+        rows = lookups.filter(wanted, pl.col("scorer") != "simulation", pl.col("neuron_index").is_in(neurons))
+    else:
+        return {}
+    return {scorer: of_scorer for (scorer,), of_scorer in rows.partition_by("scorer", as_dict=True).items()}
 
 
 def _of_candidates(
@@ -67,13 +99,26 @@ def _of_candidates(
             yield from _scored(study, record, whose, (candidate["explainer"], rows["simulator"][0]), expected)
 
 
-def _of_lookups(study: Study, activations: StoredTable, texts: Corpus, candidates: pl.DataFrame) -> Iterator[Scored]:
+def _of_lookups(
+    study: Study,
+    activations: StoredTable,
+    texts: Corpus,
+    candidates: pl.DataFrame,
+    kept: Mapping[str, pl.DataFrame],
+) -> Iterator[Scored]:
     """Unigram and bigram tables fitted on `train`: the bar that an explanation in words must clear."""
-    neurons = candidates["neuron_index"].unique().to_list()
-    train = neuron_records(activations_of(activations, "train", neurons), texts)
-    valid = neuron_records(activations_of(activations, "valid", neurons), texts)
+    neurons = set(candidates["neuron_index"])
+    missing = {
+        name: neurons.difference(kept[name]["neuron_index"] if name in kept else ())
+        for name in LOOKUPS
+        if name in study.scoring.scorers
+    }
+    read = sorted(set().union(*missing.values()))
+    train = neuron_records(activations_of(activations, "train", read), texts)
+    valid = neuron_records(activations_of(activations, "valid", read), texts)
     for shown, record in zip(train, valid, strict=True):
-        for name, fit in LOOKUPS.items():
+        for name in (name for name, without in missing.items() if record.neuron.neuron_index in without):
+            fit = LOOKUPS[name]
             expected = fit(shown.only(shown_rows(shown.exemplars)).exemplars).predict(record.exemplars.tokens)
             yield from _scored(study, record, (None, name, name), (NOBODY, NOBODY), expected)
 

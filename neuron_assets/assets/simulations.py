@@ -4,13 +4,14 @@ Put here: the asset `simulations`. Keep out: how a simulator works (`method/`, `
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
+from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
 from neuron_assets.assets.specs import (
     Result,
@@ -22,6 +23,7 @@ from neuron_assets.assets.specs import (
     seconds_since,
     table_asset,
 )
+from neuron_assets.lineage import lineages
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
@@ -29,12 +31,14 @@ from neuron_assets.tables.explained import simulations_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import activations_of, corpus, neuron_records
 from neuron_assets.tables.schemas import empty
+from neuron_assets.tables.store import TableStore
 
 
 def simulations_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "simulations", also_after=["simulator_model"])
-    def simulations(
+    def simulations(  # noqa: PLR0913, PLR0917  # Dagster hands over inputs and resources as arguments
         context: dg.AssetExecutionContext,
+        table_store: dg.ResourceParam[TableStore],
         desk: dg.ResourceParam[RequestDesk],
         excerpts: pl.DataFrame,
         activations: StoredTable,
@@ -43,18 +47,18 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
         began = time.monotonic()
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
+        lineage = lineages(study)["simulations"]
+        there = table_store.current(study.name, "simulations", lineage, context.partition_key, but_for={"candidates"})
         with open_simulator(study, desk, errand(context, desk, "simulations")) as simulator:
-            answers = list(simulator.simulate(one.unseen for one in tried if one.explanation))
+            seen_by_step(context, asset_key(study, "simulator_model"), simulator.identity)
+            kept = _kept(there, simulator.identity)
+            answers = list(simulator.simulate(one.unseen for one in tried if one.explanation and one.key not in kept))
             n_lost, coming = count_lost(answers), iter(answers)
-            made = [
-                simulations_frame(
-                    simulator.identity, one.record, one.candidate, next(coming) if one.explanation else one.failures
-                )
-                for one in tried
-            ]
+            made = [kept[one.key] if one.key in kept else one.rows(simulator.identity, coming) for one in tried]
             facts = {"simulator": brief(simulator.identity), **simulator.facts()}
         frame = pl.concat([empty("simulations"), *made])
         facts |= {
+            "kept": sum(one.key in kept for one in tried),
             "failures": frame["failure"].count(),
             "lost": n_lost,
             **made_by(candidates, frame),
@@ -76,14 +80,32 @@ class _Tried:
     failure: str | None
 
     @property
+    def key(self) -> tuple[int, int, str | None]:
+        """What its simulation depends on, beside excerpts and simulator."""
+        return self.record.neuron.neuron_index, self.candidate, self.explanation
+
+    @property
     def unseen(self) -> Unseen:
         exemplars = self.record.exemplars
         about = f"{self.record.neuron} candidate {self.candidate}"
         return Unseen(about, str(self.explanation), exemplars.tokens, exemplars.excerpt_indices.tolist())
 
-    @property
-    def failures(self) -> Simulated:
-        return [Answer(None, self.failure) for _ in self.record.exemplars.excerpt_indices]
+    def rows(self, simulator: str, coming: Iterator[Simulated]) -> pl.DataFrame:
+        """With the next of the answers that come; where there is no explanation, with why."""
+        if self.explanation:
+            answers = next(coming)
+        else:
+            answers = [Answer(None, self.failure) for _ in self.record.exemplars.excerpt_indices]
+        return simulations_frame(simulator, self.record, self.candidate, self.explanation, answers)
+
+
+def _kept(there: pl.DataFrame | None, simulator: str) -> Mapping[tuple[object, ...], pl.DataFrame]:
+    """What this simulator has simulated already, by neuron, candidate and text; nothing with a failure."""
+    if there is None:
+        return {}
+    whose = ["neuron_index", "candidate", "explanation"]
+    is_whole = (pl.col("simulator") == simulator).all() & pl.col("failure").is_null().all()
+    return there.filter(is_whole.over(whose)).partition_by(whose, as_dict=True)
 
 
 def _tried(candidates: pl.DataFrame, records: Iterable[NeuronRecord], n_top: int) -> Iterator[_Tried]:

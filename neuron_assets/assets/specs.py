@@ -35,6 +35,8 @@ ANSWERED_BY = "answered_by"
 """Note of `explanations` and `simulations`: who made them, a model by who it was observed to be."""
 LOST = "lost"
 """Note of the same tables where questions got no answer: how many. Those are to be asked again."""
+SCORERS = "scorers"
+"""Note of `scores`: what is scored in it."""
 MADE_BY = "made_by"
 """Metadata of the tables below `activations`: whose work their rows are, by role, as who answered was observed."""
 Role = Literal["explainer", "simulator"]
@@ -198,6 +200,10 @@ def made_by(*frames: pl.DataFrame) -> dict[str, dg.JsonMetadataValue]:
         for role in ROLES
     }
     return {MADE_BY: dg.MetadataValue.json({role: identity for role, identity in whose.items() if identity})}
+
+
+def scorers_in_words(study: Study) -> str:
+    return ", ".join(sorted(study.scoring.scorers))
 
 
 def seconds_since(began: float) -> dict[str, float]:

@@ -13,6 +13,7 @@ import dagster as dg
 from neuron_assets.assets.activations import Progress, activations_asset, log_progress
 from neuron_assets.assets.asked import RequestDesk, Tell, log_answers
 from neuron_assets.assets.candidates import candidates_asset
+from neuron_assets.assets.corpus import corpus_asset
 from neuron_assets.assets.excerpts import excerpts_asset
 from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.io_manager import ParquetTables
@@ -47,7 +48,7 @@ def build_study(study: Study) -> dg.Definitions:
         refreshed = conditions(study)
         assets = dg.map_asset_specs(
             lambda spec: spec.replace_attributes(automation_condition=refreshed.get(spec.key.path[-1])),
-            [*steps, *spending_assets(study), *language_model_assets(study)],
+            [corpus_asset(study), *steps, *spending_assets(study), *language_model_assets(study)],
         )
         return dg.Definitions.merge(dg.Definitions(assets=assets), refresh(study))
 

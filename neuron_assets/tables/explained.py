@@ -90,7 +90,11 @@ class Scored:
 
 
 def simulations_frame(
-    simulator: str, record: NeuronRecord, candidate: int, answers: Sequence[Answer[SimulatedExcerpt]]
+    simulator: str,
+    record: NeuronRecord,
+    candidate: int,
+    explanation: str | None,
+    answers: Sequence[Answer[SimulatedExcerpt]],
 ) -> pl.DataFrame:
     """One row an excerpt of the record, of which there is one answer each; a row without a simulation says why."""
     values = [answer.value for answer in answers]
@@ -103,6 +107,7 @@ def simulations_frame(
             "candidate": candidate,
             "excerpt_index": excerpt_indices,
             "simulator": simulator,
+            "explanation": pl.Series([explanation] * len(answers), dtype=pl.String),
             "simulated": [None if value is None else value.expected.tolist() for value in values],
             "distribution": [None if value is None else _listed(value.distribution) for value in values],
             "failure": [answer.failure for answer in answers],

@@ -110,6 +110,7 @@ class Simulations(_OfNeurons):
     candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
     excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`; never one of the train pool.")
     simulator: pl.String = pa.Field(description="Who simulated: provider and version.")
+    explanation: pl.String = pa.Field(nullable=True, description="The text that it read; null if there was none.")
     simulated: pl.List = pa.Field(
         nullable=True, dtype_kwargs={"inner": pl.Float32()}, description=f"Expected activation a token, 0 to {LARGEST}."
     )

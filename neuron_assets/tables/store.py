@@ -3,7 +3,9 @@
 Here: paths, and reading what is still true of the study. Not here: Dagster's face of it (`assets/io_manager.py`).
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import polars as pl
 from upath import UPath
@@ -26,25 +28,28 @@ class TableStore:
         folder = self.root / study
         return folder / f"{table}.parquet" if key is None else folder / table / f"{key}.parquet"
 
-    def current_facts(self, path: UPath, lineage: str) -> TableFacts:
+    def current_facts(self, path: UPath, lineage: str, but_for: Container[str] = ()) -> TableFacts:
         """What the file says of itself, if it still stands: made by this lineage, from what its inputs hold now.
 
-        Raises MissingTable, UnreadableTable, ForeignLineage or ChangedInput.
+        The tables of `but_for` may hold something else by now. Raises MissingTable, UnreadableTable, ForeignLineage or
+        ChangedInput.
         """
         facts = read_facts(path)
         if facts.lineage != lineage:
             raise ForeignLineage(path, facts.lineage, lineage)
         for relative, content in facts.inputs.items():
             input_path = self.root / relative
-            if input_path.exists() and read_facts(input_path).content != content:
+            if _table(relative) not in but_for and input_path.exists() and read_facts(input_path).content != content:
                 raise ChangedInput(path, input_path)
         return facts
 
-    def current(self, study: str, table: str, lineage: str, key: str | None = None) -> pl.DataFrame | None:
-        """The table's rows if it is there and still stands, else None."""
+    def current(
+        self, study: str, table: str, lineage: str, key: str | None = None, but_for: Container[str] = ()
+    ) -> pl.DataFrame | None:
+        """The table's rows if it is there and still stands, else None; `but_for` as above."""
         path = self.path(study, table, key)
         try:
-            self.current_facts(path, lineage)
+            self.current_facts(path, lineage, but_for)
             return read_table(path, table)
         except TableError:
             return None
@@ -52,3 +57,8 @@ class TableStore:
     def name(self, path: UPath) -> str:
         """The path below the root, as it is written into the files made from it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
+
+
+def _table(relative: str) -> str:
+    """TABLE of STUDY/TABLE/L03.parquet or STUDY/TABLE.parquet; nothing of a path that is no such one."""
+    return PurePosixPath(*PurePosixPath(relative).parts[1:2]).stem

@@ -181,7 +181,7 @@ def test_what_people_see_in_the_ui_is_short(world: World) -> None:
         (name, str(value))
         for entries in shown
         for name, value in entries.items()
-        if name not in {"path", "sample", "dagster/column_schema"}
+        if name not in {"path", "sample", "made_by", "dagster/column_schema"}
     }
 
     assert {"explainer", "simulator", "model", "n_rules"} <= {name for name, _ in texts}

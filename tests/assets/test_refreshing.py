@@ -1,0 +1,239 @@
+"""When layers are made again by themselves: decided as Dagster decides it, but without its daemon."""
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from neuron_assets.assets.refreshing import outdated_layers, schedule_name
+from neuron_assets.assets.specs import Role
+from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.project import Project
+from neuron_assets.study import read_study
+from tests.scenario import make_project
+from tests.served_tables import make
+
+BY_EXPLAINER = ("candidates", "explanations", "scores", "simulations")
+NIGHT = dt.datetime(2026, 1, 5, 3, 0, 30, tzinfo=dt.UTC)
+"""Just after a tick of the schedule."""
+DAY = dt.timedelta(days=1)
+FEWER_RULES = {"provider": "rules", "n_rules": 5}
+
+
+def all_of(*layers: str) -> dict[str, list[str]]:
+    """These layers of all that hangs on the explainer."""
+    return {table: list(layers) for table in BY_EXPLAINER}
+
+
+@dataclass
+class World:
+    """The small study with layers 1 and 2, and what Dagster remembers between two looks."""
+
+    project: Project
+    path: Path
+    instance: dg.DagsterInstance
+    cursor: Any = None
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        resources = table_resources(self.project.tables, self.project.requests)
+        shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
+        return dg.Definitions.merge(build_study(read_study(self.path)), shared)
+
+    def change(self, **sections: Any) -> None:
+        self.path.write_text(yaml.safe_dump(yaml.safe_load(self.path.read_text()) | sections))
+
+    def tick(self) -> None:
+        """What the schedule does when its time has come."""
+        tags = {"dagster/schedule_name": schedule_name("tiny")}
+        assert self.observation().execute_in_process(instance=self.instance, tags=tags).success
+
+    def observation(self) -> dg.JobDefinition:
+        repository = self.definitions.get_repository_def()
+        return repository.get_job(repository.get_schedule_def(schedule_name("tiny")).job_name)
+
+    def look(self, at: dt.datetime, *, forgotten: bool = False) -> dict[str, list[str]]:
+        """What the sensor requests now, layers by table; `forgotten`: with a lost cursor."""
+        result = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, cursor=None if forgotten else self.cursor, evaluation_time=at
+        )
+        self.cursor = result.cursor
+        found = {
+            one.key.path[-1]: sorted(one.true_subset.expensively_compute_partition_keys())
+            if one.true_subset.is_partitioned
+            else ["all"]
+            for one in result.results
+            if isinstance(one.key, dg.AssetKey) and not one.true_subset.is_empty
+        }
+        return dict(sorted(found.items()))
+
+    def make(self, tables: dict[str, list[str]], **tags: str) -> None:
+        """Runs what was requested, as the daemon would: a run a layer."""
+        definitions = self.definitions
+        for layer in sorted({layer for layers in tables.values() for layer in layers}):
+            selection = [["tiny", table] for table, layers in tables.items() if layer in layers]
+            job = definitions.resolve_implicit_global_asset_job_def()
+            result = job.execute_in_process(
+                instance=self.instance,
+                asset_selection=[dg.AssetKey(path) for path in selection],
+                partition_key=None if layer == "all" else layer,
+                tags=tags,
+            )
+            assert result.success
+
+    def refreshed(self, tables: dict[str, list[str]]) -> None:
+        self.make(tables, **{"neuron_assets/refresh": "true"})
+
+    def n_events(self, table: str) -> int:
+        return len(self.instance.fetch_materializations(dg.AssetKey(["tiny", table]), limit=100).records)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("refreshing")
+    make(*make_project(root))
+    return root
+
+
+@pytest.fixture
+def world(made: Path, tmp_path: Path) -> Iterator[World]:
+    shutil.copytree(made, tmp_path / "own")
+    project = Project.from_environment({}, tmp_path / "own")
+    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
+        yield World(project, project.study_files()["tiny"], instance)
+
+
+def test_the_first_observation_ever_of_the_same_models_requests_nothing(world: World) -> None:
+    assert world.look(NIGHT - DAY) == {}
+    world.tick()
+
+    assert world.look(NIGHT) == {}
+    assert world.look(NIGHT + DAY) == {}
+
+
+def test_another_explainer_makes_exactly_explanations_simulations_and_scores_of_layers_that_are_there_again(
+    world: World,
+) -> None:
+    world.change(explainer=FEWER_RULES)
+    passes = world.n_events("activations")
+    assert world.look(NIGHT) == {}  # nobody has seen it yet
+    world.tick()
+
+    requested = world.look(NIGHT)
+
+    assert requested == all_of("L01", "L02")
+    world.refreshed(requested)
+    assert world.n_events("activations") == passes
+    assert world.look(NIGHT + dt.timedelta(seconds=30)) == {"layer_summary": ["all"]}
+    world.refreshed({"layer_summary": ["all"]})
+    assert world.look(NIGHT + dt.timedelta(seconds=60)) == {}
+    world.tick()
+    assert world.look(NIGHT + DAY) == {}
+
+
+def test_another_simulator_leaves_the_explanations_alone(world: World) -> None:
+    study = read_study(world.path)
+
+    def outdated(role: Role, now: str) -> list[str]:
+        return outdated_layers(world.instance, study, role, now)
+
+    assert outdated("simulator", study.simulator_identity) == []
+    assert outdated("simulator", "rules/another") == ["L01", "L02"]
+    key = dg.AssetKey(["tiny", "simulator_model"])
+    metadata = {"observed_by": schedule_name("tiny")}
+    tags = {"dagster/data_version": "rules/another"}
+    world.instance.report_runless_asset_event(dg.AssetObservation(key, metadata=metadata, tags=tags))
+    assert world.look(NIGHT) == {"scores": ["L01", "L02"], "simulations": ["L01", "L02"]}
+
+
+def test_only_the_layer_that_another_model_made_is_requested(world: World) -> None:
+    world.change(explainer=FEWER_RULES)
+    world.make(all_of("L02"))
+    world.tick()
+
+    assert world.look(NIGHT) == all_of("L01")
+
+
+def test_a_refresh_that_failed_is_requested_again_at_the_next_tick_and_not_before(world: World) -> None:
+    world.change(explainer=FEWER_RULES)
+    world.tick()
+    wanted = all_of("L01", "L02")
+    assert world.look(NIGHT) == wanted  # and nothing comes of it
+
+    assert world.look(NIGHT + dt.timedelta(hours=5)) == {}
+    assert world.look(NIGHT + DAY) == wanted
+
+
+def test_what_of_a_refresh_failed_half_way_is_requested_and_not_the_rest(world: World) -> None:
+    world.change(explainer=FEWER_RULES)
+    world.tick()
+    world.look(NIGHT)
+    world.refreshed({"explanations": ["L01", "L02"], "candidates": ["L01", "L02"], "simulations": ["L02"]})
+
+    assert world.look(NIGHT + DAY) == {"scores": ["L01", "L02"], "simulations": ["L01"]}
+
+
+def test_a_lost_cursor_misses_nothing(world: World) -> None:
+    world.look(NIGHT)
+    world.change(explainer=FEWER_RULES)
+    world.tick()
+
+    assert world.look(NIGHT + DAY, forgotten=True) == all_of("L01", "L02")
+
+
+def test_a_layer_that_tells_nobody_is_left_alone(world: World) -> None:
+    world.instance.report_runless_asset_event(dg.AssetMaterialization(["tiny", "explanations"], partition="L05"))
+    world.change(explainer=FEWER_RULES)
+    world.tick()
+
+    assert "L05" not in world.look(NIGHT)["explanations"]
+
+
+def test_what_is_made_by_hand_is_followed_by_nothing(world: World) -> None:
+    world.tick()
+    world.look(NIGHT)
+    world.make({"scores": ["L01"]})
+
+    assert world.look(NIGHT + DAY) == {}
+
+
+def test_an_observation_by_hand_tells_and_requests_nothing(world: World) -> None:
+    world.change(explainer=FEWER_RULES)
+    world.look(NIGHT)
+    job = world.observation()
+
+    assert job.execute_in_process(instance=world.instance).success
+
+    latest = world.instance.fetch_observations(dg.AssetKey(["tiny", "explainer_model"]), limit=1).records[0]
+    assert latest.asset_observation is not None
+    told = latest.asset_observation.metadata
+    assert (told["observed_by"].value, told["outdated_layers"].value) == ("hand", "L01, L02")
+    assert world.look(NIGHT + DAY) == {}
+
+
+def test_the_schedule_is_off_only_where_a_refresh_costs_money(world: World) -> None:
+    def status(**sections: Any) -> dg.DefaultScheduleStatus:
+        world.change(**sections)
+        schedule = world.definitions.get_repository_def().get_schedule_def(schedule_name("tiny"))
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        return schedule.default_status
+
+    hosted = {"provider": "openai_compatible", "model": "some-model", "base_url": "http://127.0.0.1:1/v1"}
+    free = {"some-model": {"tokens_in": 0, "tokens_out": 0}}
+    assert status() == dg.DefaultScheduleStatus.RUNNING
+    assert status(explainer=hosted) == dg.DefaultScheduleStatus.STOPPED
+    assert status(prices=free) == dg.DefaultScheduleStatus.RUNNING
+    assert status(simulator=hosted | {"model": "other"}) == dg.DefaultScheduleStatus.STOPPED
+
+
+def test_a_schedule_follows_the_study(world: World) -> None:
+    world.change(refresh={"cron": "15 4 * * 1", "timezone": "Europe/Berlin"})
+    schedule = world.definitions.get_repository_def().get_schedule_def(schedule_name("tiny"))
+
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("15 4 * * 1", "Europe/Berlin")
