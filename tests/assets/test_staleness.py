@@ -47,11 +47,16 @@ def study_of(world: World, **changes: Any) -> Study:
     return read_study(path)
 
 
+def definitions(world: World, study: Study) -> dg.Definitions:
+    resources = table_resources(world[0].tables, world[0].requests)
+    return dg.Definitions.merge(
+        build_study(study), dg.Definitions(resources=resources, executor=dg.in_process_executor)
+    )
+
+
 def stale(world: World, study: Study) -> dict[str, str]:
     """Of the tables that are outdated in layer 2, why."""
-    resources = table_resources(world[0].tables, world[0].requests)
-    shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-    graph = dg.Definitions.merge(build_study(study), shared).get_repository_def().asset_graph
+    graph = definitions(world, study).get_repository_def().asset_graph
     resolver = CachingStaleStatusResolver(world[1], graph, LoadingContextForTest(world[1]))
     found = {}
     for table in CHAIN:
@@ -84,9 +89,9 @@ def run(world: World, study: Study, *tables: str, layers: tuple[str, str] | None
 
 def observe(world: World, study: Study) -> None:
     """Looks at all that is outside the study, as the button in the UI does."""
-    assets: Any = [asset for asset in build_study(study).assets or () if asset.key.path[-1] in OBSERVED]  # type: ignore[union-attr]
-    resources: Any = table_resources(world[0].tables, world[0].requests)
-    assert dg.materialize(assets, instance=world[1], resources=resources).success
+    look = dg.define_asset_job("look", dg.AssetSelection.assets(*(["tiny", name] for name in OBSERVED)))
+    job = dg.Definitions.merge(definitions(world, study), dg.Definitions(jobs=[look])).resolve_job_def("look")
+    assert job.execute_in_process(instance=world[1]).success
 
 
 def test_a_study_that_was_just_made_is_fresh(world: World) -> None:
