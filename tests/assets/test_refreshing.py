@@ -16,6 +16,7 @@ from neuron_assets.assets.specs import Role
 from neuron_assets.assets.study_component import build_study, table_resources
 from neuron_assets.project import Project
 from neuron_assets.study import read_study
+from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import make_project
 from tests.served_tables import make
 
@@ -237,3 +238,18 @@ def test_a_schedule_follows_the_study(world: World) -> None:
     schedule = world.definitions.get_repository_def().get_schedule_def(schedule_name("tiny"))
 
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("15 4 * * 1", "Europe/Berlin")
+
+
+def test_a_look_at_a_hosted_model_is_one_request_and_tells_what_a_refresh_would_take(world: World) -> None:
+    with polite_server() as server:
+        world.change(**asking(server.url))
+
+        world.tick()
+
+        assert [is_a_probe(body) for body in server.bodies] == [True]  # one, though it fills both roles
+        latest = world.instance.fetch_observations(dg.AssetKey(["tiny", "explainer_model"]), limit=1).records[0]
+        assert latest.asset_observation is not None
+        told = {name: value.value for name, value in latest.asset_observation.metadata.items()}
+        assert told["outdated_layers"] == "L01, L02"
+        assert str(told["refresh_takes_explainer"]).startswith("6 requests to ")  # three neurons of two layers
+        assert "price unknown" in str(told["refresh_takes_simulator"])
