@@ -1,6 +1,7 @@
 """A command that is killed leaves a run in progress; the next command ends it, and goes on from there."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 from click.testing import CliRunner
+from dagster._core.events import EngineEventData  # there is no public name for what tells a run's process
 
 from neuron_assets.abandoned_runs import abandoned_runs, end_abandoned_runs, process_tags
 from neuron_assets.cli import main
@@ -103,6 +105,37 @@ def test_a_process_that_nobody_has_buried_is_dead(instance: dg.DagsterInstance) 
     assert not living
 
 
+def started_by_dagster(instance: dg.DagsterInstance, pid: int | None, **tags: str) -> dg.DagsterRun:
+    """A run as the UI starts it: its log tells its process."""
+    run_id = run_of(instance, **tags)
+    if pid is not None:
+        data = EngineEventData.in_process(pid)
+        instance.report_engine_event("Started process", instance.get_run_by_id(run_id), data)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.with_tags({name: value for name, value in run.tags.items() if name != "neuron_assets/process"})
+
+
+def test_dagsters_monitoring_is_told_of_runs_whose_process_is_gone_and_of_no_other(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parents[1] / "dagster_home" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        launcher = instance.run_launcher
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+            runs = [
+                started_by_dagster(instance, child.pid),
+                started_by_dagster(instance, os.getpid()),
+                started_by_dagster(instance, None),
+                started_by_dagster(instance, child.pid, host=f"not-{socket.gethostname()}"),
+            ]
+            before = [launcher.check_run_worker_health(run).status.value for run in runs]
+            child.kill()
+        after = [launcher.check_run_worker_health(run).status.value for run in runs]
+
+    assert launcher.supports_check_run_worker_health
+    assert before == ["RUNNING"] * 4
+    assert after == ["FAILED", "RUNNING", "RUNNING", "RUNNING"]
+
+
 @pytest.mark.slow
 def test_a_command_that_was_killed_holds_up_nobody_and_the_next_one_goes_on(tmp_path: Path) -> None:
     make_project(tmp_path, layers=[1])
@@ -140,6 +173,6 @@ def test_a_command_that_was_killed_holds_up_nobody_and_the_next_one_goes_on(tmp_
     assert failed.tags["dagster/will_retry"] == "false"  # the daemon could not, and nobody waits for it
     assert [slot.run_id for slot in held] == [run.run_id]
     assert (freed.slot_count, freed.claimed_slots) == (1, [])
-    assert f"The process {child.pid} on {socket.gethostname()}, which made this run, is gone" in message
+    assert f"The process on {socket.gethostname()} that made this run is gone" in message
     assert again.exit_code == 0, again.output
     assert sorted(status.value for status in statuses) == ["FAILURE", "SUCCESS", "SUCCESS", "SUCCESS"]
