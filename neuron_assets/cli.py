@@ -1,14 +1,11 @@
 """The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
 
-Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`), what
-they do (`running.py`), how it looks (`terminal.py`).
+Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`) and about
+what is kept (`keeping_commands.py`), what they do (`running.py`), how it looks (`terminal.py`).
 """
 
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.keeping_commands import gc
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import BUNDLED_STUDIES, Project, current_project
 from neuron_assets.request_commands import check_layers, estimate, layers_option, ledger, neurons_option, requests
@@ -61,7 +59,7 @@ def main() -> None:
     """Explains the neurons of a language model, as a Dagster pipeline."""
 
 
-for _command in (estimate, ledger, requests):
+for _command in (estimate, gc, ledger, requests):
     main.add_command(_command)
 
 
@@ -193,6 +191,7 @@ def _report(neurons: Literal["all"] | None) -> None:
 
 def _materialize(console: Console, project: Project, wanted: "Wanted", *, offline: bool = False) -> int:
     from neuron_assets.assets.study_component import table_resources
+    from neuron_assets.dagster_instance import opened_instance
     from neuron_assets.running import Run, materialize
     from neuron_assets.terminal import progress_bars
 
@@ -203,31 +202,12 @@ def _materialize(console: Console, project: Project, wanted: "Wanted", *, offlin
         console.print(Text(f"  {run.title}"))
 
     # The runs' output goes to Dagster's log, so what people read goes another way.
-    with _instance(project) as instance, progress_bars(console) as (of_pass, of_asking):
+    with opened_instance(project) as instance, progress_bars(console) as (of_pass, of_asking):
         resources = table_resources(project.tables, project.requests, of_pass, of_asking, offline=offline)
         n_runs = materialize(wanted, instance, resources, on_run)
     if n_runs == 0:
         console.print("  everything asked for is there")
     return n_runs
-
-
-@contextmanager
-def _instance(project: Project) -> Iterator[Any]:
-    """The Dagster instance of the project; a home that is not there yet is made."""
-    import dagster as dg
-    from filelock import FileLock
-
-    home = project.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        template = BUNDLED_STUDIES.parent / "templates" / "dagster.yaml"
-        settings.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-    os.environ["DAGSTER_HOME"] = str(home)
-    with FileLock(home / ".first_use.lock"):  # two first uses at once would make the same databases
-        instance = dg.DagsterInstance.get()
-    with instance:
-        yield instance
 
 
 def _print_scores(console: Console, project: Project, study: Study) -> None:

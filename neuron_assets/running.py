@@ -13,6 +13,7 @@ from typing import Any, Literal
 import dagster as dg
 from dagster import AssetSelection, DagsterInstance
 
+from neuron_assets.abandoned_runs import end_abandoned_runs, process_tags
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import open_documents
@@ -76,6 +77,7 @@ def materialize(
     store: TableStore = resources["table_store"]
     desk: RequestDesk = resources["desk"]
     desk.look_again()  # a notebook lives long
+    end_abandoned_runs(instance)
     assets = build_study(wanted.study).assets or ()
     n_runs = 0
     for run in _runs(wanted, store, desk, instance):
@@ -105,7 +107,12 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
             instance=instance,
             resources=resources,
             partition_key=None if run.tags else run.first_layer,
-            tags={"neuron_assets/study": study.name, "neuron_assets/step": run.tables[-1], **run.tags},
+            tags={
+                "neuron_assets/study": study.name,
+                "neuron_assets/step": run.tables[-1],
+                **process_tags(),
+                **run.tags,
+            },
             run_config=quiet | (run.config or {}),
         )
     except dg.DagsterExecutionInterruptedError as error:

@@ -1,12 +1,31 @@
-"""What all tests share: arrays' axes are checked for real, and continuous integration skips nothing."""
+"""What all tests share: arrays' axes are checked for real, CI skips nothing, and a real PostgreSQL."""
 
+import importlib.util
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from jaxtyping import install_import_hook
 
+from tests.postgres_server import Postgres, programs, running_postgres
+
 install_import_hook("neuron_assets.method", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    folder = programs()
+    missing = [name for name in ("dagster_postgres", "psycopg") if importlib.util.find_spec(name) is None]
+    if folder is None or missing:
+        pytest.skip(f"needs PostgreSQL (initdb is in {folder}) and the extra postgres (missing: {missing})")
+    with running_postgres(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Postgres:
+    """An empty database of a real PostgreSQL; tests that take it are slow."""
+    return postgres_server.with_new_database()
 
 
 @pytest.hookimpl(wrapper=True)

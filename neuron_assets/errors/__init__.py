@@ -54,7 +54,8 @@ A class answers a question that a caller asks, and its message names the culprit
         ├── InvalidTable
         ├── ForeignLineage
         ├── ChangedInput
-        └── FailedWrite
+        ├── FailedWrite
+        └── FailedRemoval
 
 Here: the classes and their messages. Not here: who catches what.
 """
@@ -109,6 +110,7 @@ from neuron_assets.errors.studies import (
 )
 from neuron_assets.errors.tables import (
     ChangedInput,
+    FailedRemoval,
     FailedWrite,
     ForeignLineage,
     InvalidTable,
@@ -126,6 +128,7 @@ __all__ = [
     "ChangedInput",
     "CorpusError",
     "ExplanationError",
+    "FailedRemoval",
     "FailedWrite",
     "ForeignLineage",
     "InvalidStudy",

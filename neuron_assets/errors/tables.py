@@ -63,3 +63,11 @@ class FailedWrite(TableError):
             f"{path} could not be written ({reason}); what stood there before is untouched. "
             "Check that the folder is writable and the disk has room, then materialize again."
         )
+
+
+class FailedRemoval(TableError):
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{path} could not be removed ({reason}). What was removed before it is gone, the rest is as it was. "
+            "Check that its folder is writable, then call again."
+        )

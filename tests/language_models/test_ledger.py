@@ -1,6 +1,5 @@
 """The ledger: what went over the network is written down, and a budget is a hard stop."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -31,9 +30,6 @@ ANSWERED = Entry(
     usage=Usage(tokens_in=1000, tokens_out=100, tokens_cached=600),
 )
 ITS_MONEY = (400 * 1.0 + 600 * 0.5 + 100 * 10.0) / 1e6
-
-POSTGRES = os.environ.get("NEURON_ASSETS_TEST_POSTGRES")
-"""The URL of an empty database, where there is one to try."""
 
 
 @pytest.fixture
@@ -227,9 +223,10 @@ def test_several_processes_lose_no_request(tmp_path: Path) -> None:
     assert spent.money == pytest.approx(row.money)
 
 
-@pytest.mark.parametrize("url", ["sqlite", *([POSTGRES] if POSTGRES else [])])
-def test_the_sums_are_the_same_in_every_database(tmp_path: Path, url: str) -> None:
-    ledger = Ledger(Database.open(str(tmp_path / "ledger") if url == "sqlite" else url), PRICES)
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_the_sums_are_the_same_in_every_database(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
+    url = str(tmp_path / "ledger") if kind == "sqlite" else request.getfixturevalue("postgres").url
+    ledger = Ledger(Database.open(url), PRICES)
     study = uuid.uuid4().hex
     for layer_index in (None, 1, 1):
         ledger.record(replace(ANSWERED, study=study, layer_index=layer_index))

@@ -18,13 +18,11 @@ from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.method.questions import Prompt, Reply
 from tests.language_models.kept_answers import CHAT, ECHO, ECHOED, KEY, PARAMETERS, REPLIED, keep
 
-POSTGRES = os.environ.get("NEURON_ASSETS_TEST_POSTGRES")
-"""The URL of an empty database, where there is one to try."""
 
-
-@pytest.fixture(params=["sqlite", *([POSTGRES] if POSTGRES else [])])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RequestStore]:
-    url = str(tmp_path / "kept" / "requests.sqlite") if request.param == "sqlite" else request.param
+    is_sqlite = request.param == "sqlite"
+    url = str(tmp_path / "kept" / "requests.sqlite") if is_sqlite else request.getfixturevalue("postgres").url
     with RequestStore.open(url) as opened:
         with opened.database.transaction() as connection:
             connection.execute(text("DELETE FROM answers"))
