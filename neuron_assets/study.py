@@ -28,6 +28,7 @@ from neuron_assets.model_sections import (
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,
+    ChecksSection,
     ControlsSection,
     CorpusSection,
     Indices,
@@ -69,6 +70,7 @@ class Study(Section):
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
     controls: ControlsSection = ControlsSection()
+    checks: ChecksSection = ChecksSection()
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Study":

@@ -8,6 +8,7 @@ import time
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.checks import expected_candidates, has_all
 from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
@@ -21,6 +22,7 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
         frame = candidates_frame(explanations, study.explainer.label, seed)
         facts = {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()} | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
-        return hand_over(context, study, "candidates", frame)
+        expected = expected_candidates(explanations, with_controls=study.controls.shuffled)
+        yield from hand_over(context, study, "candidates", frame, lambda rows: [has_all(rows, expected)])
 
     return candidates

@@ -52,6 +52,7 @@ A class answers a question that a caller asks, and its message names the culprit
         ├── NothingScored
         ├── UnreadableTable
         ├── InvalidTable
+        ├── CheckFailed
         ├── ForeignLineage
         ├── ChangedInput
         └── FailedWrite
@@ -109,6 +110,7 @@ from neuron_assets.errors.studies import (
 )
 from neuron_assets.errors.tables import (
     ChangedInput,
+    CheckFailed,
     FailedWrite,
     ForeignLineage,
     InvalidTable,
@@ -124,6 +126,7 @@ __all__ = [
     "BatchNotDone",
     "BudgetSpent",
     "ChangedInput",
+    "CheckFailed",
     "CorpusError",
     "ExplanationError",
     "FailedWrite",
