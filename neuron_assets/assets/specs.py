@@ -214,7 +214,7 @@ def hand_over(  # noqa: PLR0913  # what Dagster has to know, and what only the s
     for all of them, and Dagster would wait for those of the layers for ever.
     """
     key, is_one = asset_key(study, table), isinstance(frames, pl.DataFrame)
-    layer = context.partition_key if context.has_partition_key else None
+    layer = context.partition_key if context.has_partition_key and table not in UNPARTITIONED else None
     by_layer: dict[str | None, pl.DataFrame] = (
         {layer: frames} if isinstance(frames, pl.DataFrame) else dict(frames.items())
     )

@@ -61,7 +61,7 @@ class CheckFailed(TableError):
     def __init__(self, study: str, table: str, layer: str | None, complaint: str) -> None:
         of_layer = f" of {layer}" if layer else ""
         super().__init__(
-            f"{study}: the table {table}{of_layer} was made, but nothing is made from it, for it fails a check. {complaint}"
+            f"{study}: the table {table}{of_layer} was made, but fails a check, so nothing is made from it. {complaint}"
         )
 
 

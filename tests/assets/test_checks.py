@@ -1,6 +1,6 @@
 """What the checks find in the tables of a made study, and in the same tables damaged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -189,7 +189,7 @@ def test_undefined_scores_beyond_the_limit_are_found_and_do_not_block(tables: Ta
     assert found.numbers["rows"] == 6  # three neurons in two samples: neither controls nor lookups
 
 
-def controls(scores: list[float | None], sample: str = "top_and_random") -> pl.DataFrame:
+def controls(scores: Sequence[float | None], sample: str = "top_and_random") -> pl.DataFrame:
     columns = {"author": SHUFFLED_CONTROL, "sample": sample, "ev_correlation": pl.Series(scores, dtype=pl.Float64)}
     return pl.select(
         **{name: value if isinstance(value, pl.Series) else pl.lit(value) for name, value in columns.items()}
