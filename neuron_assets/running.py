@@ -92,7 +92,8 @@ def materialize(
             if error.hits_all_layers or not failed:
                 raise
     if failed:
-        failed[0].add_note(f"{len(failed)} of {len(wanted.layers)} layers failed; the others were gone on with.")
+        if len(wanted.layers) > 1:
+            failed[0].add_note(f"{len(failed)} of {len(wanted.layers)} layers failed; the others were gone on with.")
         raise failed[0]
     return n_runs
 

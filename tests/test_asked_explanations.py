@@ -27,9 +27,9 @@ def server() -> Iterator[MisbehavingServer]:
 
 
 def world(root: Path, server: MisbehavingServer, **changes: object) -> tuple[Project, Study]:
-    """A study that the server explains; `changes` are of its explainer."""
+    """A study that the server explains, in words that the simulator cannot read; `changes` are of its explainer."""
     explainer: Any = asking(server.url)["explainer"]
-    return make_project(root, explainer={**explainer, **changes}, layers=[LAYER])
+    return make_project(root, explainer={**explainer, **changes}, layers=[LAYER], checks={"most_failures": 1.0})
 
 
 def explain(project: Project, study: Study, per_layer: int) -> pl.DataFrame:

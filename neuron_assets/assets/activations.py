@@ -7,13 +7,14 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk
-from neuron_assets.assets.checks import has_all, neurons
+from neuron_assets.assets.checks import Finding, has_all, neurons
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
@@ -72,15 +73,17 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
             }
             for table in ("activations", "neuron_statistics"):
                 context.add_asset_metadata(facts, asset_key(study, table), keys[index])
-        every_neuron = neurons(range(study.subject.n_neurons))
+        every_neuron = partial(_has_every_neuron, study)
         rows = {keys[index]: activations_frame(index, layer) for index, layer in harvested.items()}
-        yield from hand_over(context, study, "activations", rows, lambda frame: [has_all(frame, every_neuron)])
+        yield from hand_over(context, study, "activations", rows, every_neuron)
         statistics = {keys[index]: statistics_frame(index, layer) for index, layer in harvested.items()}
-        yield from hand_over(
-            context, study, "neuron_statistics", statistics, lambda frame: [has_all(frame, every_neuron)]
-        )
+        yield from hand_over(context, study, "neuron_statistics", statistics, every_neuron)
 
     return activations
+
+
+def _has_every_neuron(study: Study, frame: pl.DataFrame) -> list[Finding]:
+    return [has_all(frame, neurons(range(study.subject.n_neurons)))]
 
 
 def _out(study: Study, table: str) -> dg.AssetOut:

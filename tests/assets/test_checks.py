@@ -190,9 +190,10 @@ def test_undefined_scores_beyond_the_limit_are_found_and_do_not_block(tables: Ta
 
 
 def controls(scores: Sequence[float | None], sample: str = "top_and_random") -> pl.DataFrame:
-    columns = {"author": SHUFFLED_CONTROL, "sample": sample, "ev_correlation": pl.Series(scores, dtype=pl.Float64)}
-    return pl.select(
-        **{name: value if isinstance(value, pl.Series) else pl.lit(value) for name, value in columns.items()}
+    return pl.DataFrame(
+        [(SHUFFLED_CONTROL, sample, score) for score in scores],
+        {"author": pl.String, "sample": pl.String, "ev_correlation": pl.Float64},
+        orient="row",
     )
 
 
