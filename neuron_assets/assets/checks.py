@@ -236,7 +236,10 @@ def _first(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _failure(row: Mapping[str, Any]) -> str:
     keys = ("neuron_index", "sample", "candidate", "excerpt_index")
-    return f"{_named({key: row[key] for key in keys if key in row})}: {str(row['failure'])[:80]}"
+    told = "".join(
+        letter if letter.isprintable() else " " for letter in str(row["failure"])[:80]
+    )  # it may be a server's
+    return f"{_named({key: row[key] for key in keys if key in row})}: {told}"
 
 
 def _named(row: Mapping[str, Any]) -> str:

@@ -240,10 +240,9 @@ def _evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Each says which materialization it is of: without that the UI takes it for one of an older."""
     for layer, findings in found.items():
-        record = last_record(context.instance, key, layer)
-        target = record and Target(
-            storage_id=record.storage_id, run_id=record.event_log_entry.run_id, timestamp=record.timestamp
-        )
+        last, target = last_record(context.instance, key, layer), None
+        if last is not None and last.run_id == context.run.run_id:  # else this run's table was not written
+            target = Target(storage_id=last.storage_id, run_id=last.run_id, timestamp=last.timestamp)
         for finding in findings:
             check = CHECKS[finding.check]
             yield dg.AssetCheckEvaluation(

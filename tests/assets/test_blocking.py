@@ -16,10 +16,11 @@ from click.testing import CliRunner
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.assets.study_component import build_study, table_resources
 from neuron_assets.cli import main
-from neuron_assets.errors import CheckFailed
+from neuron_assets.errors import CheckFailed, InvalidTable
 from neuron_assets.project import Project
 from neuron_assets.running import Run, Wanted, materialize
 from neuron_assets.study import Study, read_study
+from neuron_assets.tables.explained import candidates_frame
 from tests.scenario import make_project, write_study
 
 pytestmark = pytest.mark.slow
@@ -150,6 +151,29 @@ def test_what_a_check_blocks_is_not_read_in_a_run_of_its_own_either(world: World
         dg.materialize(
             assets, selection=selection, instance=world.instance, partition_key="L01", resources=world.resources
         )
+
+
+def test_a_table_that_breaks_its_schema_is_not_written_and_its_check_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubled(*arguments: Any) -> pl.DataFrame:
+        return pl.concat([candidates_frame(*arguments)] * 2)
+
+    study = world.write(explainer=WRITTEN)
+    before = world.file("candidates", GOOD).read_bytes()
+    monkeypatch.setattr("neuron_assets.assets.candidates.candidates_frame", doubled)
+    assets: Any = build_study(study).assets
+    selection = dg.AssetSelection.assets(asset_key(study, "candidates"))
+
+    with pytest.raises(InvalidTable, match="L02 12 rows share their key"):
+        dg.materialize(
+            assets, selection=selection, instance=world.instance, partition_key="L02", resources=world.resources
+        )
+    assert world.file("candidates", GOOD).read_bytes() == before
+    assert [record.status.value for record in world.checks("candidates", "schema", GOOD)] == ["FAILED"] + [
+        "SUCCEEDED"
+    ] * 2
+    assert len(world.checks("candidates", "complete", GOOD)) == 2
 
 
 def test_the_command_line_says_what_failed_and_how_many_layers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
