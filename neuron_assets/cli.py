@@ -46,7 +46,7 @@ class _Errors(click.Group):
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
         except NeuronAssetsError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
             sys.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted. What was made stays; the same command goes on from there.", err=True)

@@ -12,17 +12,19 @@ from typing import Any, Literal
 
 import dagster as dg
 from dagster import AssetSelection, DagsterInstance
+from dagster._core.errors import DagsterAssetCheckFailedError  # it has no public name
 
 from neuron_assets.abandoned_runs import end_abandoned_runs, process_tags
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materialization
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import open_documents
-from neuron_assets.assets.partitions import layer_key
-from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, asset_key, scorers_in_words
+from neuron_assets.assets.partitions import layer_key, layer_partitions
+from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UNPARTITIONED, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
-from neuron_assets.errors import NeuronAssetsError, RunFailed, TableError, UnreadableTable
+from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts, read_table
@@ -71,20 +73,30 @@ def materialize(
 ) -> int:
     """Makes the runs that are needed, telling `on_run` of each before it starts; gives their number.
 
-    `resources` are those of `table_resources`. Raises the error of this package that a run failed with, or RunFailed.
-    What other runs made stays.
+    `resources` are those of `table_resources`. Raises the error of this package that a run failed with, or RunFailed;
+    where that was a run of one layer, the others are made before. What was made stays.
     """
     store: TableStore = resources["table_store"]
     desk: RequestDesk = resources["desk"]
     desk.look_again()  # a notebook lives long
     end_abandoned_runs(instance)
     assets = build_study(wanted.study).assets or ()
-    n_runs = 0
+    n_runs, failed = 0, list[NeuronAssetsError]()
     for run in _runs(wanted, store, desk, instance):
         on_run(run)
         n_runs += 1
         _observe(wanted.study, desk, instance)
-        _make(wanted.study, run, instance, assets, resources)
+        try:
+            _make(wanted.study, run, instance, assets, resources)
+        except NeuronAssetsError as error:
+            if run.tables[-1] == BY_LAYER[-1]:
+                failed.append(error)
+            if error.hits_all_layers or not failed:
+                raise
+    if failed:
+        if len(wanted.layers) > 1:
+            failed[0].add_note(f"{len(failed)} of {len(wanted.layers)} layers failed; the others were gone on with.")
+        raise failed[0]
     return n_runs
 
 
@@ -118,10 +130,7 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
     except dg.DagsterExecutionInterruptedError as error:
         raise KeyboardInterrupt from error
     except Exception as error:
-        culprit = _our_error(error)
-        if culprit is None:
-            raise RunFailed(run.title, error) from error
-        raise culprit from error
+        raise _our_error(error) or _check_failed(study, run, instance, error) or RunFailed(run.title, error) from error
 
 
 def _observe(study: Study, desk: RequestDesk, instance: DagsterInstance) -> None:
@@ -138,6 +147,19 @@ def _our_error(error: BaseException | None) -> NeuronAssetsError | None:
             return error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
+    return None
+
+
+def _check_failed(study: Study, run: Run, instance: DagsterInstance, error: Exception) -> CheckFailed | None:
+    """The check that ended a run, if it was one: the first of its first table."""
+    if not isinstance(error, DagsterAssetCheckFailedError):
+        return None
+    keys = layer_partitions(study).get_partition_keys()
+    layers = [key for key in keys if run.first_layer is not None and run.first_layer <= key <= str(run.last_layer)]
+    for table in run.tables:
+        for layer in [None] if table in UNPARTITIONED else layers:
+            if complaint := blocked_by(instance, asset_key(study, table), layer):
+                return CheckFailed(study.name, table, layer, complaint)
     return None
 
 
@@ -181,7 +203,7 @@ class _State:
         self._damaged: set[object] = set()
 
     def stands(self, table: str, layer: int | None) -> bool:
-        """Whether the table is there, of this lineage, made from what its inputs hold now, and known to Dagster."""
+        """Whether the table is there, of this lineage, made from what its inputs hold now, and passed its checks."""
         key = None if layer is None else self._wanted.key(layer)
         path = self._store.path(self._wanted.study.name, table, key)
         try:
@@ -238,7 +260,7 @@ class _State:
         return {self._store.name(path) for path in paths} == set(facts.inputs)
 
     def _is_recorded(self, table: str, key: str | None) -> bool:
+        """Whether Dagster knows of it, and of no blocking check that failed."""
         asset = asset_key(self._wanted.study, table)
-        if key is None:
-            return self._instance.get_latest_materialization_event(asset) is not None
-        return key in self._instance.get_materialized_partitions(asset)
+        last = last_materialization(self._instance, asset, key)
+        return last is not None and BLOCKED_BY not in last.metadata

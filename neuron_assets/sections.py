@@ -15,6 +15,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """A study's name is a folder, an asset group and a key prefix."""
 
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
 
@@ -147,6 +148,19 @@ class RefreshSection(Section):
         if timezone not in zoneinfo.available_timezones():
             raise ValueError(f"{timezone!r} is no time zone; write one such as UTC or Europe/Berlin")
         return timezone
+
+
+class ChecksSection(Section):
+    """When a layer's numbers are not to be trusted; changes none of them."""
+
+    most_failures: Share = 0.5
+    """Of explanations, and of simulations: with more, nothing is made from the layer's table."""
+    most_undefined: Share = 0.5
+    """Of the explainer's scores."""
+    most_control: Share = 0.1
+    """How far from zero the mean score of shuffled explanations may be, beyond its doubt."""
+    most_drop: Share = 0.1
+    """How much lower the mean score may be than when the layer was last made."""
 
 
 assert all(split in SplitsSection.model_fields for split in SPLITS)

@@ -28,6 +28,7 @@ from neuron_assets.model_sections import (
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,
+    ChecksSection,
     ControlsSection,
     CorpusSection,
     Indices,
@@ -70,6 +71,7 @@ class Study(Section):
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
     controls: ControlsSection = ControlsSection()
+    checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
 
     @model_validator(mode="after")

@@ -46,6 +46,10 @@ STUDY: dict[str, object] = {
 }
 
 
+ALL_MAY_FAIL = {"most_failures": 1.0}
+"""The `checks` of a study whose failures are what is tested: however many, they stop nothing."""
+
+
 def write_study(root: Path, name: str = "tiny", /, **changes: object) -> Path:
     """A study file in the project at `root`, with its texts; `changes` replace whole sections."""
     folder = root / "studies" / name

@@ -28,7 +28,7 @@ from neuron_assets.tables.schemas import KEYS
 from tests.counting_proxy import CountingProxy, counting
 from tests.language_models.tiny_models import tiny_llama, tiny_tokenizer
 from tests.llama_server import ALIAS, missing_packages, serving, write_random_llama
-from tests.scenario import DOCUMENTS, make_project
+from tests.scenario import ALL_MAY_FAIL, DOCUMENTS, make_project
 from tests.served_tables import LAYERS, make, metadata, path_of, read
 
 pytestmark = [
@@ -90,7 +90,8 @@ def write_explanations(root: Path, url: str) -> tuple[Project, Study]:
     texts = {neuron: f"words about files and threads, kind {number}" for number, neuron in enumerate(neurons[:-1])}
     (study.folder / "texts.yaml").write_text(yaml.safe_dump(texts), encoding="utf-8")
     explainer = {"provider": "written", "file": "texts.yaml"}
-    return make_project(root, explainer=explainer, simulator=hosted(url), asking=ASKING, splits=SPLITS)
+    more = {"asking": ASKING, "splits": SPLITS, "checks": ALL_MAY_FAIL}
+    return make_project(root, explainer=explainer, simulator=hosted(url), **more)
 
 
 @pytest.fixture
@@ -186,7 +187,8 @@ def forget(project: Project) -> None:
 def explained(proxy: CountingProxy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Study]:
     """A project whose neurons the server explains, four times each, in words that mean nothing."""
     explainer = hosted(proxy.url, room_to_think=0, shown_top=2, samples=4, asks=1)
-    project, study = make_project(tmp_path_factory.mktemp("explained"), explainer=explainer, asking=ASKING)
+    root = tmp_path_factory.mktemp("explained")
+    project, study = make_project(root, explainer=explainer, asking=ASKING, checks=ALL_MAY_FAIL)
     make(project, study)
     return project, study
 
@@ -261,7 +263,7 @@ def test_three_lines_change_who_explains_and_simulates_and_nothing_else(proxy: C
     tokenizer = tiny_tokenizer()
     for part in (tiny_llama(tokenizer, context=16384), tokenizer):
         part.save_pretrained(str(tmp_path / "model"))
-    make_project(tmp_path, neurons=[5], splits=SPLITS)
+    make_project(tmp_path, neurons=[5], splits=SPLITS, checks=ALL_MAY_FAIL)
     path = tmp_path / "studies" / "tiny" / "study.yaml"
     rest, seen, runs, before = path.read_text(encoding="utf-8"), [], [], ""
     for text in (BY_RULES, BY_A_SERVER, BY_A_MODEL_HERE):

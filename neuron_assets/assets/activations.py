@@ -6,16 +6,18 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.checks import Finding, has_all, neurons
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
-from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, hand_over, schema_check
+from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
 
@@ -35,7 +37,7 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
         outs={table: _out(study, table) for table in ("activations", "neuron_statistics")},
         ins={"excerpts": dg.AssetIn(asset_key(study, "excerpts"))},
         partitions_def=layer_partitions(study),
-        check_specs=[schema_check(study, table) for table in ("activations", "neuron_statistics")],
+        check_specs=[spec for table in ("activations", "neuron_statistics") for spec in check_specs(study, table)],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def activations(
@@ -44,7 +46,7 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
         desk: dg.ResourceParam[RequestDesk],
         excerpts: pl.DataFrame,
-    ) -> Iterator[Result]:
+    ) -> Result:
         from neuron_assets.assets.harvested import activations_frame, harvest_plan, statistics_frame
         from neuron_assets.subjects.harvest import harvest
 
@@ -71,12 +73,17 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
             }
             for table in ("activations", "neuron_statistics"):
                 context.add_asset_metadata(facts, asset_key(study, table), keys[index])
+        every_neuron = partial(_has_every_neuron, study)
         rows = {keys[index]: activations_frame(index, layer) for index, layer in harvested.items()}
-        yield hand_over(context, study, "activations", rows)
+        yield from hand_over(context, study, "activations", rows, every_neuron)
         statistics = {keys[index]: statistics_frame(index, layer) for index, layer in harvested.items()}
-        yield hand_over(context, study, "neuron_statistics", statistics)
+        yield from hand_over(context, study, "neuron_statistics", statistics, every_neuron)
 
     return activations
+
+
+def _has_every_neuron(study: Study, frame: pl.DataFrame) -> list[Finding]:
+    return [has_all(frame, neurons(range(study.subject.n_neurons)))]
 
 
 def _out(study: Study, table: str) -> dg.AssetOut:

@@ -8,6 +8,7 @@ import time
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.checks import expected_candidates, has_all
 from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, seconds_since, table_asset
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
@@ -25,6 +26,7 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
             | seconds_since(began)
         )
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
-        return hand_over(context, study, "candidates", frame)
+        expected = expected_candidates(explanations, with_controls=study.controls.shuffled)
+        yield from hand_over(context, study, "candidates", frame, lambda rows: [has_all(rows, expected)])
 
     return candidates

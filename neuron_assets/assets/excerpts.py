@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.checks import one_pool_each
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.specs import DOCUMENTS, Result, asset_key, hand_over, table_asset
@@ -33,7 +34,9 @@ def excerpts_asset(study: Study) -> dg.AssetsDefinition:
         frame = excerpts_frame([document.name for document in documents], cut, texts, strings)
         seen_by_step(context, asset_key(study, "corpus"), documents_digest(documents))
         context.add_asset_metadata(_facts(frame), asset_key(study, "excerpts"))
-        return hand_over(context, study, "excerpts", frame, _notes(study, documents))
+        yield from hand_over(
+            context, study, "excerpts", frame, lambda rows: [one_pool_each(rows)], notes=_notes(study, documents)
+        )
 
     return excerpts
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from jaxtyping import Int
 from threadpoolctl import ThreadpoolController
 
@@ -35,6 +36,7 @@ from neuron_assets.study import Study
 from neuron_assets.yaml_files import read_yaml
 
 SILENT: Answer[str] = Answer(None, "the neuron is silent on all the excerpts that would be shown")
+_NOT_WRITTEN = "has no explanation of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class Explainer:
     """Of each record, in their order, one answer a sample."""
     facts: Callable[[], Mapping[str, Any]] = dict
     """What it took, for people: requests, tokens, money."""
+
+
+def is_no_fault() -> pl.Expr:
+    """Whether a row's failure is none of the explainer's: the neuron is silent, or nobody wrote about it."""
+    failure = pl.col("failure").fill_null("")
+    return (failure == str(SILENT.failure)) | failure.str.contains(rf" {_NOT_WRITTEN} L\d+N\d+$")
 
 
 @contextmanager
@@ -103,7 +111,7 @@ def _by_neuron(study: Study, explain: Callable[[NeuronRecord], Sequence[Answer[s
 def _told(texts: Mapping[str, Sequence[str]], source: str) -> Callable[[NeuronRecord], Sequence[Answer[str]]]:
     return lambda record: (
         [Answer(text) for text in texts.get(str(record.neuron), ())]
-        or [Answer(None, f"{source} has no explanation of {record.neuron}")]
+        or [Answer(None, f"{source} {_NOT_WRITTEN} {record.neuron}")]
     )
 
 

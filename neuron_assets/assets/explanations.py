@@ -12,7 +12,8 @@ import polars as pl
 from pydantic import Field
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.explainers import open_explainer
+from neuron_assets.assets.checks import Finding, few_failures, has_all, neurons
+from neuron_assets.assets.explainers import is_no_fault, open_explainer
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
@@ -78,7 +79,10 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         context.add_asset_metadata(
             facts | made_by(frame) | seconds_since(began), asset_key(study, "explanations"), context.partition_key
         )
-        return hand_over(context, study, "explanations", frame, asking_notes(explainer.identity, n_lost))
+        notes = asking_notes(explainer.identity, n_lost)
+        yield from hand_over(
+            context, study, "explanations", frame, lambda rows: _found(study, rows, wanted), notes=notes
+        )
 
     return explanations
 
@@ -90,6 +94,14 @@ def _kept(there: pl.DataFrame | None, explainer: str, wanted: Sequence[int]) -> 
     mine = there.filter(pl.col("explainer") == explainer)
     explained = pl.col("failure").is_null().all().over("neuron_index")
     return mine.filter(explained | ~pl.col("neuron_index").is_in(wanted))
+
+
+def _found(study: Study, frame: pl.DataFrame, wanted: Sequence[int]) -> list[Finding]:
+    judged = frame.filter(~is_no_fault())
+    return [
+        has_all(frame, neurons(wanted)),
+        few_failures(judged, frame.height - judged.height, study.checks.most_failures),
+    ]
 
 
 def _facts(

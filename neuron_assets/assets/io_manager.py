@@ -16,8 +16,9 @@ from dagster import UPathIOManager
 from pydantic import PrivateAttr
 from upath import UPath
 
+from neuron_assets.assets.history import blocked_by
 from neuron_assets.assets.specs import LINEAGE, TABLE, HandedOver
-from neuron_assets.errors import MissingTable, TableError, UnreadableTable
+from neuron_assets.errors import CheckFailed, MissingTable, TableError, UnreadableTable
 from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
 from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import checked
@@ -44,6 +45,7 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
         metadata = (upstream.definition_metadata if upstream else None) or {}
         try:
             facts = self.store.current_facts(path, metadata[LINEAGE])
+            self._refuse_blocked(context, path, metadata[TABLE])
         except UnreadableTable:
             raise  # one that is damaged is not one that is missing
         except TableError as error:
@@ -55,6 +57,13 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
         if context.dagster_type.typing_type is StoredTable:
             return StoredTable(path, metadata[TABLE])
         return checked(facts.table, read_table(path, metadata[TABLE]))
+
+    @staticmethod
+    def _refuse_blocked(context: dg.InputContext, path: UPath, table: str) -> None:
+        """Raises CheckFailed where a blocking check of what is to be read has failed."""
+        layer = path.stem if context.has_asset_partitions else None
+        if complaint := blocked_by(context.instance, context.asset_key, layer):
+            raise CheckFailed(context.asset_key.path[0], table, layer, complaint)
 
     def dump_to_path(self, context: dg.OutputContext, obj: HandedOver, path: UPath) -> None:
         """Writes the table, and puts its row count, path and content hash into the metadata of its layer."""

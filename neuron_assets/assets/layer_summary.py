@@ -30,6 +30,6 @@ def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
             "layers_missing": len(study.layer_indices) - len(scores),
         }
         context.add_asset_metadata(facts, asset_key(study, "layer_summary"))
-        return hand_over(context, study, "layer_summary", frame)
+        yield from hand_over(context, study, "layer_summary", frame)
 
     return layer_summary

@@ -12,6 +12,19 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from neuron_assets.assets.checks import (
+    Finding,
+    control_near_zero,
+    expected_scores,
+    few_undefined,
+    has_all,
+    not_dropped,
+    own,
+    own_means,
+    scored_apart,
+)
+from neuron_assets.assets.explainers import is_no_fault
+from neuron_assets.assets.history import last_materialization
 from neuron_assets.assets.specs import (
     SCORERS,
     Result,
@@ -31,13 +44,15 @@ from neuron_assets.method.samples import judge, sampled_rows, shown_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
 from neuron_assets.tables.parquet import StoredTable
-from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records
+from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records, shown_documents
 from neuron_assets.tables.store import TableStore
 
 LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
     "unigram_lookup": fit_unigram,
     "bigram_lookup": fit_bigram,
 }
+_DOCUMENT = 1
+"""Where the document's index stands in each list of `document_sums`."""
 
 
 def scores_asset(study: Study) -> dg.AssetsDefinition:
@@ -65,7 +80,18 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         )
         facts = _facts(study, frame) | {"kept": frame.height - made.height} | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
-        return hand_over(context, study, "scores", frame, {SCORERS: scorers_in_words(study)})
+        shown = shown_documents(activations, excerpts, candidates["neuron_index"].unique().to_list())
+        last = last_materialization(context.instance, asset_key(study, "scores"), context.partition_key)
+        before = {} if last is None else {name: value.value for name, value in last.metadata.items()}
+        apart = scored_apart(excerpts, shown, _scored_documents(frame))
+        yield from hand_over(
+            context,
+            study,
+            "scores",
+            frame,
+            lambda rows: [apart, *_found(study, rows, candidates, before)],
+            notes={SCORERS: scorers_in_words(study)},
+        )
 
     return scores
 
@@ -135,12 +161,29 @@ def _scored(
         yield Scored(record.neuron, candidate, author, scorer, sample, *models, judge(record, rows, simulated))
 
 
+def _scored_documents(frame: pl.DataFrame) -> pl.Series:
+    return frame["document_sums"].explode().drop_nulls().list.get(_DOCUMENT).cast(pl.Int32)
+
+
+def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, before: Mapping[str, Any]) -> list[Finding]:
+    limits = study.checks
+    without_text = candidates.filter(is_no_fault())
+    judged = own(frame).join(without_text, on=("neuron_index", "candidate"), how="anti")
+    return [
+        has_all(frame, expected_scores(candidates, [name for name in LOOKUPS if name in study.scoring.scorers])),
+        few_undefined(judged, own(frame).height - judged.height, limits.most_undefined),
+        control_near_zero(frame, limits.most_control),
+        not_dropped(own_means(frame), before, limits.most_drop),
+    ]
+
+
 def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
     """Means of the defined scores by author and sample, and how many are in none of them."""
     facts: dict[str, Any] = {
         "explainer": brief(study.explainer_identity),
         "simulator": brief(study.simulator_identity),
         "undefined_scores": frame["failure"].count(),
+        **own_means(frame),
     }
     groups = frame.group_by("author", "sample", maintain_order=True)
     for row in groups.agg(pl.col("ev_correlation").mean(), pl.col("failure").count()).to_dicts():

@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
+from neuron_assets.assets.checks import Finding, expected_simulations, few_failures, has_all, scored_apart
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
 from neuron_assets.assets.specs import (
@@ -29,7 +30,7 @@ from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import simulations_frame
 from neuron_assets.tables.parquet import StoredTable
-from neuron_assets.tables.rows import activations_of, corpus, neuron_records
+from neuron_assets.tables.rows import activations_of, corpus, neuron_records, shown_documents
 from neuron_assets.tables.schemas import empty
 from neuron_assets.tables.store import TableStore
 
@@ -65,9 +66,29 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
             **seconds_since(began),
         }
         context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
-        return hand_over(context, study, "simulations", frame, asking_notes(simulator.identity, n_lost))
+        notes = asking_notes(simulator.identity, n_lost)
+        shown = shown_documents(activations, excerpts, rows["neuron_index"].unique().to_list())
+        expected = expected_simulations(candidates, rows, study.scoring.top)
+        apart = scored_apart(excerpts, shown, frame.join(excerpts, on="excerpt_index")["document_index"])
+        yield from hand_over(
+            context,
+            study,
+            "simulations",
+            frame,
+            lambda rows: [apart, *_found(study, rows, candidates, expected)],
+            notes=notes,
+        )
 
     return simulations
+
+
+def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected: pl.DataFrame) -> list[Finding]:
+    with_text = candidates.filter(pl.col("explanation").is_not_null())
+    judged = frame.join(with_text, on=("neuron_index", "candidate"), how="semi")
+    return [
+        has_all(frame, expected),
+        few_failures(judged, frame.height - judged.height, study.checks.most_failures),
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

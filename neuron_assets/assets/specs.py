@@ -5,14 +5,19 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import dagster as dg
 import pandera.polars as pa
 import polars as pl
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # no public name; the UI needs it
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
 
+from neuron_assets.assets.checks import CHECKS, OF_TABLE, Finding, keeps_schema
+from neuron_assets.assets.history import BLOCKED_BY, last_record
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.errors import InvalidTable
 from neuron_assets.lineage import INPUTS, lineages
@@ -22,10 +27,10 @@ from neuron_assets.tables.parquet import content_hash
 from neuron_assets.tables.schemas import SCHEMAS
 from neuron_assets.tables.validation import problems
 
-if TYPE_CHECKING:
-    Result = dg.MaterializeResult[Any]
-else:
-    Result = dg.MaterializeResult  # as a return type, Dagster does not know it with its argument
+Result = Iterator[Any]
+"""A table and what its checks found."""
+Look = Callable[[pl.DataFrame], Sequence[Finding]]
+"""What a layer's checks find in its rows, beside the schema."""
 
 TABLE, LINEAGE = "neuron_assets/table", "neuron_assets/lineage"
 IO_MANAGER_KEY = "neuron_tables"
@@ -90,7 +95,7 @@ def table_asset(
         deps=[asset_key(study, name) for name in also_after],
         io_manager_key=IO_MANAGER_KEY,
         dagster_type=dg.Any,  # else it takes the result for one without a value
-        check_specs=[schema_check(study, table)],
+        check_specs=check_specs(study, table),
         backfill_policy=policy,
         **asset_attributes(study, table),
     )
@@ -177,15 +182,18 @@ def _bound(check: Any) -> str:
     return str(check.error)
 
 
-def schema_check(study: Study, table: str) -> dg.AssetCheckSpec:
+def check_specs(study: Study, table: str) -> list[dg.AssetCheckSpec]:
     partitions = None if table in UNPARTITIONED else layer_partitions(study)
-    return dg.AssetCheckSpec(
-        "schema",
-        asset=asset_key(study, table),
-        description="Columns, types, bounds, unique keys and no NaN; a table that fails is not written.",
-        blocking=True,
-        partitions_def=partitions,
-    )
+    return [
+        dg.AssetCheckSpec(
+            name,
+            asset=asset_key(study, table),
+            description=CHECKS[name].description,
+            blocking=CHECKS[name].blocking,
+            partitions_def=partitions,
+        )
+        for name in OF_TABLE[table]
+    ]
 
 
 def asking_notes(identity: str, n_lost: int) -> Mapping[str, str]:
@@ -211,39 +219,64 @@ def seconds_since(began: float) -> dict[str, float]:
     return {"seconds": round(time.monotonic() - began, 2)}
 
 
-def hand_over(
+def hand_over(  # noqa: PLR0913  # what Dagster has to know, and what only the step knows
     context: dg.AssetExecutionContext,
     study: Study,
     table: str,
     frames: Mapping[str, pl.DataFrame] | pl.DataFrame,
+    look: Look = lambda _frame: (),
+    *,
     notes: Mapping[str, str] | None = None,
 ) -> Result:
-    """The result of an asset, its schema checked layer by layer; raises InvalidTable before anything is written.
+    """The table and what its checks find of each layer; raises InvalidTable before anything is written.
 
     `notes` go into the file, beside those that are known before the step has run.
 
-    A run over several layers must say of each how its check went, or Dagster waits for it for ever.
+    Evaluations are yielded, of each layer its own: as `AssetCheckResult` a run over several layers could give only one
+    for all of them, and Dagster would wait for those of the layers for ever.
     """
-    by_key = {"": frames} if isinstance(frames, pl.DataFrame) else frames
-    found = {key: problems(table, frame) for key, frame in by_key.items()}
-    key = asset_key(study, table)
-    if context.has_partition_key or context.has_partition_key_range:
-        for layer in context.partition_keys:
-            bad = found.get(layer, found.get("", []))
-            context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=key, check_name="schema", passed=not bad, metadata={"problems": bad}, partition=layer
-                )
-            )
-    if wrong := [f"{layer} {problem}".strip() for layer, bad in found.items() for problem in bad]:
+    key, is_one = asset_key(study, table), isinstance(frames, pl.DataFrame)
+    layer = context.partition_key if context.has_partition_key and table not in UNPARTITIONED else None
+    by_layer: dict[str | None, pl.DataFrame] = (
+        {layer: frames} if isinstance(frames, pl.DataFrame) else dict(frames.items())
+    )
+    found = {layer: [keeps_schema(problems(table, frame))] for layer, frame in by_layer.items()}
+    if wrong := [f"{layer or ''} {line}".strip() for layer, (schema,) in found.items() for line in schema.culprits]:
+        yield from _evaluations(context, key, found)
         raise InvalidTable(table, wrong)
-    check = dg.AssetCheckResult(check_name="schema", asset_key=key, passed=True)
+    for layer, frame in by_layer.items():
+        found[layer] += look(frame)
+        if complaints := [finding.complaint for finding in found[layer] if finding.blocks]:
+            context.add_asset_metadata({BLOCKED_BY: " ".join(complaints)}, key, layer)
     all_notes = {**_notes(study, table), **(notes or {})}
-    if isinstance(frames, pl.DataFrame):
-        version = dg.DataVersion(content_hash(frames))
-        return dg.MaterializeResult(
-            asset_key=key, value=HandedOver(frames, all_notes), check_results=[check], data_version=version
-        )
+    values = {layer: HandedOver(frame, all_notes) for layer, frame in by_layer.items()}
     # All layers of a run have one data version; Dagster's own, of code and inputs, is the same for every such run.
-    value = {layer: HandedOver(frame, all_notes) for layer, frame in by_key.items()}
-    return dg.MaterializeResult(asset_key=key, value=value, check_results=[check])
+    version = dg.DataVersion(content_hash(by_layer[layer])) if is_one else None
+    yield dg.MaterializeResult(asset_key=key, value=values[layer] if is_one else values, data_version=version)
+    yield from _evaluations(context, key, found)
+    for spec in context.assets_def.check_specs:
+        if spec.asset_key == key and spec.key in context.selected_asset_check_keys:
+            yield dg.Output(None, spec.get_python_identifier())  # else Dagster would miss a result without a layer
+
+
+def _evaluations(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, found: Mapping[str | None, Sequence[Finding]]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Each says which materialization it is of: without that the UI takes it for one of an older."""
+    for layer, findings in found.items():
+        last, target = last_record(context.instance, key, layer), None
+        if last is not None and last.run_id == context.run.run_id:  # else this run's table was not written
+            target = Target(storage_id=last.storage_id, run_id=last.run_id, timestamp=last.timestamp)
+        for finding in findings:
+            check = CHECKS[finding.check]
+            yield dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=finding.check,
+                passed=finding.passed,
+                metadata=finding.metadata,
+                target_materialization_data=target,
+                severity=check.severity,
+                description=finding.said,
+                blocking=check.blocking,
+                partition=layer,
+            )

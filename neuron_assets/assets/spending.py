@@ -65,7 +65,7 @@ def _spending_asset(study: Study) -> dg.AssetsDefinition:
             facts["by_layer"] = dg.MetadataValue.md(spending_plot(table, title))
         context.add_asset_metadata(facts, asset_key(study, "spending"))
         n_questions = sum(row.requests for row in rows if row.asset != OBSERVATION)
-        return hand_over(context, study, "spending", table, {REQUESTS: str(n_questions)})
+        yield from hand_over(context, study, "spending", table, notes={REQUESTS: str(n_questions)})
 
     return spending
 

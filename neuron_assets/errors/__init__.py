@@ -52,6 +52,7 @@ A class answers a question that a caller asks, and its message names the culprit
         ├── NothingScored
         ├── UnreadableTable
         ├── InvalidTable
+        ├── CheckFailed
         ├── ForeignLineage
         ├── ChangedInput
         ├── FailedWrite
@@ -110,6 +111,7 @@ from neuron_assets.errors.studies import (
 )
 from neuron_assets.errors.tables import (
     ChangedInput,
+    CheckFailed,
     FailedRemoval,
     FailedWrite,
     ForeignLineage,
@@ -126,6 +128,7 @@ __all__ = [
     "BatchNotDone",
     "BudgetSpent",
     "ChangedInput",
+    "CheckFailed",
     "CorpusError",
     "ExplanationError",
     "FailedRemoval",

@@ -8,6 +8,8 @@ from neuron_assets.errors.root import NeuronAssetsError
 class LanguageModelError(NeuronAssetsError):
     """A language model cannot be asked, whatever the question: asking on would only fail again."""
 
+    hits_all_layers = True
+
 
 class KeyMissing(LanguageModelError):
     def __init__(self, variable: str) -> None:
@@ -107,6 +109,8 @@ class ModelChanged(LanguageModelError):
 
 
 class NotAnsweredYet(LanguageModelError):
+    hits_all_layers = False
+
     def __init__(self, abouts: Sequence[str], n_missing: int) -> None:
         listed = ", ".join(abouts)
         super().__init__(
@@ -123,6 +127,8 @@ class NoBatches(LanguageModelError):
 
 
 class BatchNotDone(LanguageModelError):
+    hits_all_layers = False
+
     def __init__(self, server: str, batch: str, reason: str) -> None:
         super().__init__(
             f"The batch {batch} at {server} was not done: {reason}. What it answered is kept; materialize again to ask "

@@ -8,6 +8,8 @@ from neuron_assets.errors.root import NeuronAssetsError
 class StudyError(NeuronAssetsError):
     """The study file, or what was asked of it, is not right."""
 
+    hits_all_layers = True
+
 
 class StudyNotFound(StudyError):
     def __init__(self, name: str, known: Collection[str]) -> None:

@@ -57,7 +57,17 @@ class ChangedInput(TableError):
         )
 
 
+class CheckFailed(TableError):
+    def __init__(self, study: str, table: str, layer: str | None, complaint: str) -> None:
+        of_layer = f" of {layer}" if layer else ""
+        super().__init__(
+            f"{study}: the table {table}{of_layer} was made, but fails a check, so nothing is made from it. {complaint}"
+        )
+
+
 class FailedWrite(TableError):
+    hits_all_layers = True
+
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(
             f"{path} could not be written ({reason}); what stood there before is untouched. "

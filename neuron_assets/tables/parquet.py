@@ -7,7 +7,7 @@ Equal frames with equal facts give equal bytes: no time, no run, no machine is w
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,9 @@ def read_facts(path: UPath) -> TableFacts:
         raise UnreadableTable(path, _first_line(error)) from error
 
 
-def read_table(path: UPath, table: str, where: pl.Expr | None = None) -> pl.DataFrame:
+def read_table(
+    path: UPath, table: str, where: pl.Expr | None = None, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
     """The rows of the file, or those where `where` holds; raises MissingTable or UnreadableTable."""
     found = read_facts(path).table
     if found != table:
@@ -95,7 +97,8 @@ def read_table(path: UPath, table: str, where: pl.Expr | None = None) -> pl.Data
     try:
         with path.open("rb") as file:
             frame = pl.scan_parquet(file)
-            return frame.collect() if where is None else frame.filter(where).collect()
+            rows = frame if where is None else frame.filter(where)
+            return (rows if columns is None else rows.select(columns)).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UnreadableTable(path, _first_line(error)) from error
 
@@ -129,9 +132,9 @@ class StoredTable:
     path: UPath
     table: str
 
-    def read(self, where: pl.Expr) -> pl.DataFrame:
+    def read(self, where: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows where `where` holds; raises MissingTable or UnreadableTable."""
-        return read_table(self.path, self.table, where)
+        return read_table(self.path, self.table, where, columns)
 
 
 def _first_line(error: Exception) -> str:

@@ -78,6 +78,13 @@ def activations_of(activations: StoredTable, split: Split, neuron_indices: Seque
     return checked("activations", activations.read(wanted))
 
 
+def shown_documents(activations: StoredTable, excerpts: pl.DataFrame, neuron_indices: Sequence[int]) -> pl.Series:
+    """Of which documents these neurons keep excerpts that may be shown; raises UnreadableTable."""
+    wanted = (pl.col("split") == "train") & pl.col("neuron_index").is_in(list(neuron_indices))
+    shown = activations.read(wanted, columns=["excerpt_index"]).unique()
+    return shown.join(excerpts, on="excerpt_index")["document_index"].unique()
+
+
 def neuron_records(activations: pl.DataFrame, corpus: Corpus) -> Iterator[NeuronRecord]:
     """The exemplars of each neuron in the rows of one pool, in the order of the rows."""
     for (layer_index, neuron_index), rows in activations.group_by("layer_index", "neuron_index", maintain_order=True):
