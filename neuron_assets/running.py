@@ -16,6 +16,7 @@ from dagster import AssetSelection, DagsterInstance
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
+from neuron_assets.assets.run_tags import run_tags
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key, brief
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
@@ -76,7 +77,8 @@ def materialize(
     store: TableStore = resources["table_store"]
     desk: RequestDesk = resources["desk"]
     desk.look_again()  # a notebook lives long
-    assets = build_study(wanted.study).assets or ()
+    # A person's own call waits for no other run; nor does one that was killed make any wait.
+    assets = build_study(wanted.study, pools={}).assets or ()
     n_runs = 0
     for run in _runs(wanted, store, desk, instance):
         on_run(run)
@@ -105,7 +107,7 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
             instance=instance,
             resources=resources,
             partition_key=None if run.tags else run.first_layer,
-            tags={"neuron_assets/study": study.name, "neuron_assets/step": run.tables[-1], **run.tags},
+            tags={**run_tags(study), "neuron_assets/step": run.tables[-1], **run.tags},
             run_config=quiet | (run.config or {}),
         )
     except dg.DagsterExecutionInterruptedError as error:

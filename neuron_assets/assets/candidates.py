@@ -8,6 +8,7 @@ import time
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, seconds_since, table_asset
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
@@ -16,6 +17,7 @@ from neuron_assets.tables.explained import candidates_frame
 def candidates_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "candidates")
     def candidates(context: dg.AssetExecutionContext, explanations: pl.DataFrame) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
         frame = candidates_frame(explanations, study.explainer.label, seed)

@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import DOCUMENTS, Result, asset_key, hand_over, table_asset
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.method.excerpts import cut_excerpts
@@ -22,6 +23,7 @@ from neuron_assets.tables.rows import excerpts_frame
 def excerpts_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "excerpts", policy=dg.BackfillPolicy.single_run())
     def excerpts(context: dg.AssetExecutionContext) -> Result:
+        tag_run(context, study)
         documents = open_documents(study)
         subject = open_subject(study)
         ids = [subject.tokenize(document.text) for document in documents]

@@ -15,7 +15,9 @@ from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.pictures import neuron_picture
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asking_notes, asset_key, brief, hand_over, seconds_since, table_asset
+from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.study import Study
@@ -39,8 +41,8 @@ class Neurons(dg.Config):
         return "all" if self.all else self.per_layer
 
 
-def explanations_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "explanations", also_after=["explainer_model"])
+def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
+    @table_asset(study, "explanations", also_after=["explainer_model"], pool=pool)
     def explanations(  # noqa: PLR0913, PLR0917  # Dagster hands over inputs and resources as arguments
         context: dg.AssetExecutionContext,
         config: Neurons,
@@ -49,11 +51,13 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         excerpts: pl.DataFrame,
         activations: StoredTable,
     ) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         wanted = study.neuron_indices(layer_index(context.partition_key), config.asked)
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
-        with open_explainer(study, desk, errand(context, desk, "explanations")) as explainer:
+        about = errand(context, desk, "explanations")
+        with trying_again(context, desk.waits), open_explainer(study, desk, about) as explainer:
             kept = _kept(there, explainer.identity, wanted)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))
             whole = neuron_records(activations_of(activations, "train", asked), corpus(excerpts))
@@ -62,6 +66,7 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
             made = explanations_frame(explainer.identity, [record.neuron for record in records], answers)
             frame = pl.concat([kept, made]).sort("neuron_index", "sample")
             n_lost = count_lost(answers)
+            ask_lost_again(context, desk.waits, n_lost)
             facts = _facts(study, frame, made, records) | {"lost": n_lost}
             facts |= {"explainer": brief(explainer.identity), **explainer.facts()}
         context.add_asset_metadata(

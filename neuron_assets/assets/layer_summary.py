@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.pictures import distribution_plot, summary_plot
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, summary_input, table_asset
 from neuron_assets.errors import NothingScored
 from neuron_assets.method.controls import SHUFFLED_CONTROL
@@ -17,6 +18,7 @@ from neuron_assets.tables.summarized import summary_frame
 def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "layer_summary", ins=summary_input(study))
     def layer_summary(context: dg.AssetExecutionContext, scores: dict[str, pl.DataFrame]) -> Result:
+        tag_run(context, study)
         if not scores:
             raise NothingScored(study.name)
         together = pl.concat(scores.values())

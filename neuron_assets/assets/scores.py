@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, brief, hand_over, seconds_since, table_asset
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
@@ -37,6 +38,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
     ) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         texts = corpus(excerpts)
         scored = [

@@ -11,8 +11,10 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
 from neuron_assets.assets.specs import Result, asking_notes, asset_key, brief, hand_over, seconds_since, table_asset
+from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
@@ -22,8 +24,8 @@ from neuron_assets.tables.rows import activations_of, corpus, neuron_records
 from neuron_assets.tables.schemas import empty
 
 
-def simulations_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "simulations", also_after=["simulator_model"])
+def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
+    @table_asset(study, "simulations", also_after=["simulator_model"], pool=pool)
     def simulations(
         context: dg.AssetExecutionContext,
         desk: dg.ResourceParam[RequestDesk],
@@ -31,12 +33,15 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
         activations: StoredTable,
         candidates: pl.DataFrame,
     ) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
-        with open_simulator(study, desk, errand(context, desk, "simulations")) as simulator:
+        about = errand(context, desk, "simulations")
+        with trying_again(context, desk.waits), open_simulator(study, desk, about) as simulator:
             answers = list(simulator.simulate(one.unseen for one in tried if one.explanation))
             n_lost, coming = count_lost(answers), iter(answers)
+            ask_lost_again(context, desk.waits, n_lost)
             made = [
                 simulations_frame(
                     simulator.identity, one.record, one.candidate, next(coming) if one.explanation else one.failures

@@ -65,16 +65,18 @@ def asset_key(study: Study, name: str) -> dg.AssetKey:
     return dg.AssetKey([study.name, name])
 
 
-def table_asset(
+def table_asset(  # noqa: PLR0913  # in these, and in nothing else, the steps differ
     study: Study,
     table: str,
+    *,
     also_after: Sequence[str] = (),
     policy: dg.BackfillPolicy | None = None,
+    pool: str | None = None,
     ins: Mapping[str, dg.AssetIn] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes a function the asset of `table`; its parameters are named after the tables that it reads.
 
-    `also_after` names assets that it depends on without reading them.
+    `also_after` names assets that it depends on without reading them; `pool` is what its step needs to itself.
     """
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=asset_key(study, table),
@@ -84,6 +86,7 @@ def table_asset(
         dagster_type=dg.Any,  # else it takes the result for one without a value
         check_specs=[schema_check(study, table)],
         backfill_policy=policy,
+        pool=pool,
         **asset_attributes(study, table),
     )
     return decorator

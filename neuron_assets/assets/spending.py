@@ -14,6 +14,7 @@ import dagster as dg
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.pictures import spending_plot
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Ledger, Spending
@@ -57,6 +58,7 @@ def spending_assets(study: Study) -> list[dg.AssetsDefinition]:
 def _spending_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "spending", also_after=["explanations", "simulations"])
     def spending(context: dg.AssetExecutionContext, desk: dg.ResourceParam[RequestDesk]) -> Result:
+        tag_run(context, study)
         rows = spending_of(study, desk.store)
         table = frame("spending", {name.name: [getattr(row, name.name) for row in rows] for name in fields(Spending)})
         facts = dict(_totals(rows))
