@@ -17,7 +17,7 @@ from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.run_tags import run_tags
-from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key, brief
+from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.corpora.documents import documents_digest
@@ -126,7 +126,9 @@ def _observe(study: Study, desk: RequestDesk, instance: DagsterInstance) -> None
         version = instance.get_latest_data_version_record(key)
         tags = version.asset_observation.tags if version and version.asset_observation else {}
         if tags.get(_DATA_VERSION) != identity:
-            seen = dg.AssetObservation(key, metadata={"answered_by": brief(identity)}, tags={_DATA_VERSION: identity})
+            seen = dg.AssetObservation(
+                key, metadata={"answered_by": identity.partition("?")[0]}, tags={_DATA_VERSION: identity}
+            )
             instance.report_runless_asset_event(seen)
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.assets.partitions import layer_index
-from neuron_assets.assets.pictures import neuron_picture
+from neuron_assets.assets.pictures import exemplars_picture
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asking_notes, asset_key, brief, hand_over, seconds_since, table_asset
 from neuron_assets.assets.trying_again import ask_lost_again, trying_again
@@ -95,7 +95,7 @@ def _facts(
         "failures": frame["failure"].count(),
     }
     if records:
-        facts["sample"] = neuron_picture(
+        facts["sample"] = exemplars_picture(
             records[0], made["explanation"][0] or made["failure"][0], study.explainer.label
         )
     return facts

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import dagster as dg
 
 from neuron_assets.assets.asked import RequestDesk
-from neuron_assets.assets.specs import asset_key, brief
+from neuron_assets.assets.specs import asset_key
 from neuron_assets.study import Study
 
 
@@ -46,7 +46,7 @@ def _observed(spec: dg.AssetSpec, who_is_it: Callable[[RequestDesk], str]) -> dg
     def observe(context: dg.AssetExecutionContext) -> dg.ObserveResult:
         who = who_is_it(context.resources.desk)
         return dg.ObserveResult(
-            asset_key=spec.key, data_version=dg.DataVersion(who), metadata={"answered_by": brief(who)}
+            asset_key=spec.key, data_version=dg.DataVersion(who), metadata={"answered_by": who.partition("?")[0]}
         )
 
     return decorator(observe)

@@ -4,13 +4,14 @@ Put here: the asset `simulations`. Keep out: how a simulator works (`method/`, `
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
+from neuron_assets.assets.pictures import simulation_picture
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
 from neuron_assets.assets.specs import Result, asking_notes, asset_key, brief, hand_over, seconds_since, table_asset
@@ -18,7 +19,7 @@ from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
-from neuron_assets.tables.explained import simulations_frame
+from neuron_assets.tables.explained import simulated_matrix, simulations_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import activations_of, corpus, neuron_records
 from neuron_assets.tables.schemas import empty
@@ -50,11 +51,24 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
             ]
             facts = {"simulator": brief(simulator.identity), **simulator.facts()}
         frame = pl.concat([empty("simulations"), *made])
+        facts |= _sample(study, tried, frame)
         facts |= {"failures": frame["failure"].count(), "lost": n_lost, **seconds_since(began)}
         context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
         return hand_over(context, study, "simulations", frame, asking_notes(simulator.identity, n_lost))
 
     return simulations
+
+
+def _sample(study: Study, tried: "Sequence[_Tried]", frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    """The first neuron of which something was simulated, if there is one."""
+    there = set(frame.drop_nulls("simulated").select("neuron_index", "candidate").iter_rows())
+    for one in tried:
+        if (one.record.neuron.neuron_index, one.candidate) in there:
+            mine = (pl.col("neuron_index") == one.record.neuron.neuron_index) & (pl.col("candidate") == one.candidate)
+            simulated = simulated_matrix(frame.filter(mine), one.record)
+            picture = simulation_picture(one.record, simulated, str(one.explanation), study.explainer.label)
+            return {"sample": dg.MetadataValue.md(picture)}
+    return {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

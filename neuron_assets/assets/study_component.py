@@ -21,7 +21,7 @@ from neuron_assets.assets.layer_summary import layer_summary_asset
 from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.scores import scores_asset
 from neuron_assets.assets.simulations import simulations_asset
-from neuron_assets.assets.specs import IO_MANAGER_KEY
+from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
 from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.project import current_project
@@ -52,6 +52,16 @@ def build_study(study: Study, *, pools: Mapping[str, str] | None = None) -> dg.D
         return dg.Definitions(assets=dg.with_source_code_references(steps))
 
 
+def with_folders(definitions: dg.Definitions, root: str) -> dg.Definitions:
+    """The same assets; the page of each table says in which folder below `root` it lies."""
+
+    def with_folder(spec: dg.AssetSpec) -> dg.AssetSpec:
+        folder = {"dagster/uri": "/".join([root, *spec.key.path])} if TABLE in spec.metadata else {}
+        return spec.merge_attributes(metadata=folder)
+
+    return definitions.map_asset_specs(func=with_folder)
+
+
 @cache  # Dagster takes two studies together only where their resources are the same object
 def table_resources(  # noqa: PLR0913  # what differs between a person's call, Dagster and tests
     root: str,
@@ -80,4 +90,6 @@ class StudyComponent(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         study, project = read_study(context.path / self.study), current_project()
         resources = table_resources(project.tables, project.requests, waits=WAITS)
-        return dg.Definitions.merge(build_study(study), dg.Definitions(resources=resources))
+        return dg.Definitions.merge(
+            with_folders(build_study(study), project.tables), dg.Definitions(resources=resources)
+        )
