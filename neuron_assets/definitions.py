@@ -7,7 +7,7 @@ import logging
 
 import dagster as dg
 
-from neuron_assets.assets.study_component import build_study, table_resources, with_folders
+from neuron_assets.assets.study_component import build_study, table_resources
 from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.errors import StudyError
 from neuron_assets.project import Project, current_project
@@ -20,7 +20,7 @@ def build_definitions(project: Project) -> dg.Definitions:
     studies = []
     for name in project.study_files():
         try:
-            studies.append(with_folders(build_study(project.study(name)), project.tables))
+            studies.append(build_study(project.study(name), tables=project.tables))
         except StudyError as error:  # one bad file must not take the others away
             _LOG.exception("The study %s is left out", name)
             studies.append(_in_place_of(name, error))

@@ -21,11 +21,13 @@ _CHARACTER, _LINE, _WIDTH, _INDENT = 7.3, 20, 130, 11
 """Width of a character and height of a line in pixels; characters a line, and before its first token."""
 _GREEN, _BLUE = "#2da44e", "#5078dc"
 """What a neuron did, and what was expected; as in the terminal."""
-_LONGEST = 120
+_LONGEST = 100
 """Characters of an explanation in a table."""
 
 
-def exemplars_picture(record: NeuronRecord, explanation: str, explainer: str, n_excerpts: int = 4) -> dg.MetadataValue:
+def exemplars_picture(
+    record: NeuronRecord, explanation: str, explainer: str, n_excerpts: int = 4
+) -> dg.MarkdownMetadataValue:
     """The explanation, and below it the first excerpts, each token the greener the stronger the neuron is on it."""
     exemplars = record.exemplars
     values = exemplars.activations[:n_excerpts]

@@ -30,8 +30,8 @@ kept; a question that was answered once is never paid for again.
 
 **Look at** `sample`, a neuron in colour, and at `failures` and `lost` (nobody answered: materialize again).
 
-**Costs** one question a neuron where a language model explains: `requests`, `tokens_in`, `dollars`. In the launchpad,
-`per_layer` or `all` explain more neurons.""",
+**Costs** one question a neuron where a language model explains: `requests`, `tokens_in`, `dollars`. When launching,
+`per_layer` or `all` under *Config* explain more neurons.""",
     "candidates": """
 **Made** from the explanations as they are, and a control beside each: the same neuron with another neuron's text.
 

@@ -28,10 +28,11 @@ from neuron_assets.project import current_project
 from neuron_assets.study import Study, read_study
 
 
-def build_study(study: Study, *, pools: Mapping[str, str] | None = None) -> dg.Definitions:
+def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, str] | None = None) -> dg.Definitions:
     """The assets of one study, without resources: several studies share those.
 
-    `pools` says for what the step of a table waits; None: as `pools_of` says.
+    The page of each table says in which folder below `tables` it lies. `pools` says for what the step of a table waits;
+    None: as `pools_of` says.
     """
     wait_for = pools_of(study) if pools is None else pools
     with warnings.catch_warnings():
@@ -49,17 +50,14 @@ def build_study(study: Study, *, pools: Mapping[str, str] | None = None) -> dg.D
             *spending_assets(study),
             *language_model_assets(study),
         ]
-        return dg.Definitions(assets=dg.with_source_code_references(steps))
+        assets = dg.map_asset_specs(lambda spec: _with_folder(spec, tables), steps)
+        return dg.Definitions(assets=dg.with_source_code_references(assets))
 
 
-def with_folders(definitions: dg.Definitions, root: str) -> dg.Definitions:
-    """The same assets; the page of each table says in which folder below `root` it lies."""
-
-    def with_folder(spec: dg.AssetSpec) -> dg.AssetSpec:
-        folder = {"dagster/uri": "/".join([root, *spec.key.path])} if TABLE in spec.metadata else {}
-        return spec.merge_attributes(metadata=folder)
-
-    return definitions.map_asset_specs(func=with_folder)
+def _with_folder(spec: dg.AssetSpec, tables: str | None) -> dg.AssetSpec:
+    if tables is None or TABLE not in spec.metadata:
+        return spec
+    return spec.merge_attributes(metadata={"dagster/uri": "/".join([tables, *spec.key.path])})
 
 
 @cache  # Dagster takes two studies together only where their resources are the same object
@@ -90,6 +88,5 @@ class StudyComponent(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         study, project = read_study(context.path / self.study), current_project()
         resources = table_resources(project.tables, project.requests, waits=WAITS)
-        return dg.Definitions.merge(
-            with_folders(build_study(study), project.tables), dg.Definitions(resources=resources)
-        )
+        assets = build_study(study, tables=project.tables)
+        return dg.Definitions.merge(assets, dg.Definitions(resources=resources))

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
 from neuron_assets.assets import plots
 from neuron_assets.assets.pictures import exemplars_picture, neurons_table, simulation_picture
@@ -52,7 +53,10 @@ def test_an_excerpt_without_a_simulation_is_shown_without_colour() -> None:
 
 
 def test_a_silent_neuron_is_drawn_without_colour() -> None:
-    assert strengths(svg_of(exemplars_picture(record([[0.0, -1.0]], [True]), "x", "y").md_str), "#2da44e") == [0.0, 0.0]
+    assert strengths(svg_of(str(exemplars_picture(record([[0.0, -1.0]], [True]), "x", "y").value)), "#2da44e") == [
+        0.0,
+        0.0,
+    ]
 
 
 def test_text_of_the_corpus_and_of_models_is_shown_not_obeyed() -> None:
@@ -69,11 +73,16 @@ def test_text_of_the_corpus_and_of_models_is_shown_not_obeyed() -> None:
     assert len(line) < 200
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list:  # type: ignore[type-arg]  # of figures
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are drawn from now on."""
-    figures: list = []  # type: ignore[type-arg]
+    figures: list[Figure] = []
     as_png = plots._png
-    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or as_png(figure))
+
+    def kept(figure: Figure) -> str:
+        figures.append(figure)
+        return as_png(figure)
+
+    monkeypatch.setattr(plots, "_png", kept)
     return figures
 
 
@@ -88,7 +97,7 @@ def test_few_scores_are_points_and_many_are_a_box(monkeypatch: pytest.MonkeyPatc
     distribution_plot(scores(3, 8), "title")
     points = [line for line in figures[0].axes[0].lines if line.get_marker() == "o" and line.get_alpha() == 0.6]
 
-    assert [sorted(line.get_ydata()) for line in points] == [pytest.approx([0.0, 0.1, 0.2])]
+    assert [sorted(np.asarray(line.get_ydata()).tolist()) for line in points] == [pytest.approx([0.0, 0.1, 0.2])]
     assert len(figures[0].axes[0].lines) > 2
 
 
@@ -105,7 +114,9 @@ def test_the_trend_puts_every_layer_at_its_number(monkeypatch: pytest.MonkeyPatc
     summary_plot(pl.DataFrame(rows, schema=columns, orient="row", schema_overrides={"mean_high": pl.Float64}), "title")
     panel = figures[0].axes[0]
 
-    assert [list(line.get_xdata()) for line in panel.lines if line.get_marker() == "o"] == [list(layers)] * 2
+    assert [np.asarray(line.get_xdata()).tolist() for line in panel.lines if line.get_marker() == "o"] == [
+        list(layers)
+    ] * 2
     assert 1 <= len(panel.get_xticks()) <= 12
 
 
@@ -124,5 +135,5 @@ def test_spending_shows_what_is_of_no_layer_too(monkeypatch: pytest.MonkeyPatch)
     tokens, dollars, _seconds = figures[0].axes
 
     assert [label.get_text() for label in tokens.get_xticklabels()] == ["none", "4", "5"]
-    assert [list(line.get_xdata()) for line in tokens.lines if line.get_marker() == "o"] == [[3], [4, 5]]
+    assert [np.asarray(line.get_xdata()).tolist() for line in tokens.lines if line.get_marker() == "o"] == [[3], [4, 5]]
     assert [text.get_text() for text in dollars.texts] == ["no price is known"]
