@@ -24,11 +24,12 @@ _MOST_TICKS = 12
 def summary_plot(summary: pl.DataFrame, title: str) -> str:
     """Mean score and 95 % interval by layer, a line an author and sample, as an image link."""
     figure, panels = _panels(title, "mean score (95 % interval)")
+    apart = 0.1 if summary["layer_index"].n_unique() == 1 else 0.0  # points of one layer would hide one another
     for sample, panel in panels.items():
         by_author = summary.filter(pl.col("sample") == sample).partition_by("author", as_dict=True)
-        for (author,) in sorted(by_author, key=lambda key: key[0] in _REFERENCES):
+        for place, (author,) in enumerate(sorted(by_author, key=lambda key: key[0] in _REFERENCES)):
             rows = by_author[(author,)].drop_nulls("mean").sort("layer_index")
-            layers, mean = rows["layer_index"].to_numpy(), rows["mean"].to_numpy()
+            layers, mean = rows["layer_index"].to_numpy() + apart * place, rows["mean"].to_numpy()
             low, high = (rows[end].fill_null(rows["mean"]).to_numpy() for end in ("mean_low", "mean_high"))
             style = {"linestyle": "--", "linewidth": 1.0} if author in _REFERENCES else {"linewidth": 2.2}
             (line,) = panel.plot(layers, mean, marker="o", markersize=4, label=str(author), **style)

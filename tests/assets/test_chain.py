@@ -189,7 +189,10 @@ def test_what_people_see_in_the_ui_is_short(world: World) -> None:
         (name, str(value)) for entries in shown for name, value in entries.items() if name not in IN_PLACES_OF_THEIR_OWN
     }
 
-    assert {"explainer", "simulator", "model", "n_rules"} <= {name for name, _ in texts}
+    names = {"explainer", "simulator", "model", "n_rules", "seconds", "failures", "lost", "undefined_scores"}
+    whose = ("score", "shuffled", "unigram", "bigram")
+    names |= {f"{author}_{sample}" for author in whose for sample in ("top_and_random", "random_only")}
+    assert names <= {name for name, _ in texts}
     assert not [(name, text) for name, text in texts if len(text) > 32 or len(name) > 28]
 
 

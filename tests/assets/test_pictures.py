@@ -6,6 +6,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neuron_assets.assets import plots
@@ -95,14 +96,14 @@ def scores(*n_by_layer: int) -> pl.DataFrame:
 def test_few_scores_are_points_and_many_are_a_box(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = drawn(monkeypatch)
     distribution_plot(scores(3, 8), "title")
-    points = [line for line in figures[0].axes[0].lines if line.get_marker() == "o" and line.get_alpha() == 0.6]
+    single = [line for line in figures[0].axes[0].lines if line.get_marker() == "o" and line.get_alpha() == 0.6]
 
-    assert [sorted(np.asarray(line.get_ydata()).tolist()) for line in points] == [pytest.approx([0.0, 0.1, 0.2])]
+    assert [sorted(np.asarray(line.get_ydata()).tolist()) for line in single] == [pytest.approx([0.0, 0.1, 0.2])]
     assert len(figures[0].axes[0].lines) > 2
 
 
-@pytest.mark.parametrize("layers", [range(1), range(6), range(0, 48, 1)])
-def test_the_trend_puts_every_layer_at_its_number(monkeypatch: pytest.MonkeyPatch, layers: range) -> None:
+def trend(monkeypatch: pytest.MonkeyPatch, layers: range) -> Axes:
+    """The panel of the top-and-random scores of these layers, by two authors."""
     figures = drawn(monkeypatch)
     rows = [
         (layer, author, sample, 0.5, 0.4, None)
@@ -112,12 +113,23 @@ def test_the_trend_puts_every_layer_at_its_number(monkeypatch: pytest.MonkeyPatc
     ]
     columns = ["layer_index", "author", "sample", "mean", "mean_low", "mean_high"]
     summary_plot(pl.DataFrame(rows, schema=columns, orient="row", schema_overrides={"mean_high": pl.Float64}), "title")
-    panel = figures[0].axes[0]
+    return figures[0].axes[0]
 
-    assert [np.asarray(line.get_xdata()).tolist() for line in panel.lines if line.get_marker() == "o"] == [
-        list(layers)
-    ] * 2
+
+def points(panel: Axes) -> list[list[float]]:
+    return [np.asarray(line.get_xdata()).tolist() for line in panel.lines if line.get_marker() == "o"]
+
+
+@pytest.mark.parametrize("layers", [range(6), range(48)])
+def test_the_trend_puts_every_layer_at_its_number(monkeypatch: pytest.MonkeyPatch, layers: range) -> None:
+    panel = trend(monkeypatch, layers)
+
+    assert points(panel) == [list(layers)] * 2
     assert 1 <= len(panel.get_xticks()) <= 12
+
+
+def test_the_authors_of_a_single_layer_stand_beside_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert points(trend(monkeypatch, range(1))) == [[0.0], [0.1]]
 
 
 def test_spending_shows_what_is_of_no_layer_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,5 +147,5 @@ def test_spending_shows_what_is_of_no_layer_too(monkeypatch: pytest.MonkeyPatch)
     tokens, dollars, _seconds = figures[0].axes
 
     assert [label.get_text() for label in tokens.get_xticklabels()] == ["none", "4", "5"]
-    assert [np.asarray(line.get_xdata()).tolist() for line in tokens.lines if line.get_marker() == "o"] == [[3], [4, 5]]
+    assert points(tokens) == [[3], [4, 5]]
     assert [text.get_text() for text in dollars.texts] == ["no price is known"]
