@@ -8,6 +8,7 @@ import logging
 import dagster as dg
 
 from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.errors import StudyError
 from neuron_assets.project import Project, current_project
 
@@ -19,14 +20,13 @@ def build_definitions(project: Project) -> dg.Definitions:
     studies = []
     for name in project.study_files():
         try:
-            studies.append(build_study(project.study(name)))
+            studies.append(build_study(project.study(name), tables=project.tables))
         except StudyError as error:  # one bad file must not take the others away
             _LOG.exception("The study %s is left out", name)
             studies.append(_in_place_of(name, error))
     # In one process: a layer's steps take less time than starting a process for each would.
-    shared = dg.Definitions(
-        resources=table_resources(project.tables, project.requests), executor=dg.in_process_executor
-    )
+    resources = table_resources(project.tables, project.requests, waits=WAITS)
+    shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     return dg.Definitions.merge(*studies, shared)
 
 

@@ -20,6 +20,7 @@ from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materializ
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key, layer_partitions
+from neuron_assets.assets.run_tags import run_tags
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UNPARTITIONED, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
@@ -80,8 +81,9 @@ def materialize(
     desk: RequestDesk = resources["desk"]
     desk.look_again()  # a notebook lives long
     end_abandoned_runs(instance)
-    assets = build_study(wanted.study).assets or ()
     n_runs, failed = 0, list[NeuronAssetsError]()
+    # A person's own call waits for no other run; nor does one that was killed make any wait.
+    assets = build_study(wanted.study, pools={}).assets or ()
     for run in _runs(wanted, store, desk, instance):
         on_run(run)
         n_runs += 1
@@ -119,12 +121,7 @@ def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resour
             instance=instance,
             resources=resources,
             partition_key=None if run.tags else run.first_layer,
-            tags={
-                "neuron_assets/study": study.name,
-                "neuron_assets/step": run.tables[-1],
-                **process_tags(),
-                **run.tags,
-            },
+            tags={**run_tags(study), "neuron_assets/step": run.tables[-1], **process_tags(), **run.tags},
             run_config=quiet | (run.config or {}),
         )
     except dg.DagsterExecutionInterruptedError as error:

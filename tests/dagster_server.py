@@ -38,6 +38,8 @@ class Server:
     url: str
     home: Path
     log: Path
+    group: int
+    """Its processes, and those that carry out runs."""
 
     def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -79,6 +81,15 @@ class Server:
         """The layers of a table that count as materialized."""
         found = self.ask(LAYERS_THAT_ARE_THERE, {"key": key_of(table)})["found"]
         return list(found["assetPartitionStatuses"]["materializedPartitions"])
+
+    def processes(self) -> list[tuple[str, str]]:
+        """Of each process: its command line, and what files it has mapped into its memory."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it may have ended meanwhile
+                if os.getpgid(int(folder.name)) == self.group or os.getsid(int(folder.name)) == self.group:
+                    found.append(((folder / "cmdline").read_text(), (folder / "maps").read_text()))
+        return found
 
     def wait_until_it_ends_well(self, query: str, run_id: str, end: str, seconds: float) -> None:
         found: dict[str, Any] = {}

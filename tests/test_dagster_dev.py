@@ -1,20 +1,20 @@
 """What people meet who start `dagster dev`, or use Dagster's own command line: launches, pages, pictures."""
 
+import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.dagster_server import BACKFILL, Server, started, wait_for
+from tests.dagster_server import BACKFILL, Server, key_of, started, wait_for
 from tests.scenario import write_study
+from tests.visiting import Visit
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +23,10 @@ BY_COMMAND, BY_BACKFILL = ("L04", "L05"), ("L01", "L02", "L03")
 """The layers whose forward pass Dagster's command line makes, and those of a backfill, asked of the server."""
 
 FORWARD = ("activations", "neuron_statistics")
+PICTURES = [("layer_summary", 0), ("layer_summary", 1), ("explanations", 0), ("simulations", 0), ("scores", 0)]
+COLUMN_LINEAGE = """query($key: AssetKeyInput!) { found: assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  assetMaterializations(limit: 1) { metadataEntries { label ... on TableColumnLineageMetadataEntry {
+    lineage { columnName columnDeps { assetKey { path } columnName } } } } } } } }"""
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
 
 
@@ -61,7 +65,7 @@ def server(home: Path) -> Iterator[Server]:
                 return False
 
         wait_for(answers, 90, log.read_text)
-        yield Server(url, home, log)
+        yield Server(url, home, log, process.pid)
 
 
 @pytest.fixture(scope="module")
@@ -88,42 +92,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=options)
         yield opened
         opened.close()
-
-
-@dataclass
-class Visit:
-    """A page of the UI, and what happened in it."""
-
-    page: Page
-    server: Server
-    hosts: set[str | None] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("websocket", lambda socket: self._note(socket.url))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("console", lambda line: self.problems.append(line.text) if line.type == "error" else None)
-        self.page.on(
-            "response", lambda got: self.problems.append(f"{got.status} {got.url}") if got.status >= 400 else None
-        )
-
-    def open(self, table: str, view: str) -> None:
-        self.page.goto(f"{self.server.url}/assets/tiny/{table}?{view}")
-        expect(self.page.get_by_role("button", name="Materialize").first).to_be_visible()
-
-    def text(self, text: str) -> Locator:
-        """The text where it is seen; the UI keeps invisible copies of some, to measure them."""
-        return self.page.get_by_text(text, exact=True).filter(visible=True).first
-
-    def picture(self, entry: int) -> Locator:
-        """Opens the metadata entry of that number among those that are Markdown; gives the picture in it."""
-        self.page.get_by_text("[Show Markdown]").nth(entry).click()
-        return self.page.get_by_role("dialog").locator("img")
-
-    def _note(self, url: str) -> None:
-        if not url.startswith("data:"):
-            self.hosts.add(urlsplit(url.removeprefix("blob:")).hostname)
 
 
 @pytest.fixture
@@ -172,15 +140,15 @@ def test_the_partitions_of_activations_show_the_layers_that_are_there(visit: Vis
 
 def test_the_page_of_scores_shows_columns_metadata_and_a_check_that_passed(visit: Visit) -> None:
     visit.open("scores", "view=overview")
-    expect(visit.text("Correlation over all tokens at once; null if undefined.")).to_be_visible()
-    expect(visit.text("mean_score/shuffled_control/random_only")).to_be_visible()
+    expect(visit.page.get_by_text("Correlation over all tokens at once; null if undefined.")).to_be_visible()
+    expect(visit.text("shuffled_random_only")).to_be_visible()
     assert visit.page.get_by_role("dialog").count() == 0
 
     visit.open("scores", "view=checks")
     expect(visit.text("Succeeded")).to_be_visible()
 
 
-@pytest.mark.parametrize(("table", "entry"), [("layer_summary", 0), ("layer_summary", 1), ("explanations", 0)])
+@pytest.mark.parametrize(("table", "entry"), PICTURES)
 def test_a_picture_in_the_metadata_is_drawn(visit: Visit, table: str, entry: int) -> None:
     visit.open(table, "view=overview")
     assert visit.page.get_by_role("dialog").count() == 0
@@ -188,7 +156,70 @@ def test_a_picture_in_the_metadata_is_drawn(visit: Visit, table: str, entry: int
     picture = visit.picture(entry)
 
     expect(picture).to_be_visible()
+    visit.keep(f"{table}_picture_{entry}")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
+
+
+@pytest.mark.parametrize("table", ["excerpts", *FORWARD, *BY_LAYER, "layer_summary"])
+def test_every_page_tells_what_its_asset_is_where_it_lies_and_where_its_code_is(visit: Visit, table: str) -> None:
+    visit.page.set_viewport_size({"width": 1400, "height": 2400})
+    visit.open(table, "view=overview")
+
+    for what in ("Made", "Look at", "Costs"):
+        expect(visit.text(what)).to_be_visible()
+    expect(visit.page.get_by_text("Study tiny").first).to_be_visible()
+    expect(visit.page.get_by_text(f"data/tiny/{table}").first).to_be_visible()
+    expect(visit.page.get_by_role("link", name=re.compile(r"\w+\.py in editor"))).to_be_visible()
+    visit.keep(table)
+
+
+def test_the_page_of_a_table_tells_of_each_column_where_it_comes_from(visit: Visit) -> None:
+    visit.open("scores", "view=overview")
+
+    sources = visit.page.get_by_role("row").filter(has_text="ev_correlation_low").locator("code")
+    expect(sources).to_have_text(
+        ["activations.activations", "simulations.simulated", "excerpts.tokens", "excerpts.document_index"]
+    )
+
+
+def test_dagster_knows_where_columns_come_from(scored: Server) -> None:
+    """The open-source UI leaves this out of its pages; GraphQL and Dagster+ do not."""
+    found = scored.ask(COLUMN_LINEAGE, {"key": key_of("scores")})["found"]["assetMaterializations"][0]
+    (lineage,) = (entry["lineage"] for entry in found["metadataEntries"] if entry["label"] == "dagster/column_lineage")
+    sources = {entry["columnName"]: entry["columnDeps"] for entry in lineage}
+
+    assert sources["simulator"] == [{"assetKey": {"path": ["tiny", "simulations"]}, "columnName": "simulator"}]
+
+
+def test_two_layers_are_materialized_by_clicking_and_then_looked_at(visit: Visit) -> None:
+    visit.materialize("explanations", ["L04", "L05"])
+    wait_for(lambda: visit.server.layers("explanations") == ["L02", "L04", "L05"], 120, lambda: "no layers")
+
+    visit.open("explanations", "view=partitions&partition=L05")
+    expect(visit.text("Materialized (3)")).to_be_visible()
+    expect(visit.text("explained_now")).to_be_visible()
+    visit.keep("explanations_two_layers")
+
+    visit.open("explanations", "view=overview")
+    visit.page.get_by_role("button", name="Plots").click()
+    plots = visit.page.locator("canvas")
+    expect(plots.first).to_be_visible()
+    assert plots.count() >= 3
+    plots.last.scroll_into_view_if_needed()
+    visit.keep("explanations_plots")
+
+    visit.open("explanations", "view=overview")
+    expect(visit.picture(0)).to_be_visible()
+    visit.keep("explanations_sample")
+
+
+def test_no_process_that_waits_for_work_has_torch_loaded(scored: Server) -> None:
+    """Of `dagster dev`; those that carry out a run may."""
+    waiting = [maps for command, maps in scored.processes() if "execute_run" not in command]
+
+    assert len(waiting) >= 4
+    assert any("polars" in maps for maps in waiting)
+    assert not any("torch" in maps for maps in waiting)
 
 
 def _asset_key(table: str) -> dg.AssetKey:

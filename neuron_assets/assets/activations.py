@@ -17,6 +17,7 @@ from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.checks import Finding, has_all, neurons
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
@@ -31,7 +32,7 @@ class Speed(dg.Config):
     batch_size: int = 32
 
 
-def activations_asset(study: Study) -> dg.AssetsDefinition:
+def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{study.name}__activations",
         outs={table: _out(study, table) for table in ("activations", "neuron_statistics")},
@@ -39,6 +40,7 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
         partitions_def=layer_partitions(study),
         check_specs=[spec for table in ("activations", "neuron_statistics") for spec in check_specs(study, table)],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=pool,
     )
     def activations(
         context: dg.AssetExecutionContext,
@@ -50,6 +52,7 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
         from neuron_assets.assets.harvested import activations_frame, harvest_plan, statistics_frame
         from neuron_assets.subjects.harvest import harvest
 
+        tag_run(context, study)
         desk.check(study, context.job_def.asset_layer.selected_asset_keys)
         keys = {layer_index(key): key for key in sorted(context.partition_keys)}
         token_ids = excerpts["token_ids"].explode().to_numpy().reshape(excerpts.height, -1)

@@ -115,6 +115,8 @@ class RequestDesk:
     """A file, or a URL such as postgresql+psycopg://host/base."""
     offline: bool = False
     tell: Tell = log_answers
+    waits: Sequence[float] = ()
+    """Seconds before each further try of a step whose server does not answer."""
     _observed: dict[str, str] = field(default_factory=dict)
     """Who was observed in this process, by name: asked for once a process, not once a layer."""
 

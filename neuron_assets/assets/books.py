@@ -82,7 +82,7 @@ class Books:
         )
 
     def facts(self) -> Mapping[str, Any]:
-        """Sums for the layer's metadata; no `money` where a price is not known."""
+        """Sums for the layer's metadata; no `dollars` where a price is not known."""
         with self._lock:
             asked = list(self._asked)
         answered = [
@@ -98,7 +98,7 @@ class Books:
             "n_estimated": sum(usage.is_estimated for usage in usages),
         }
         if None not in moneys:
-            facts["money"] = round(sum(money or 0.0 for money in moneys), 6)
+            facts["dollars"] = round(sum(money or 0.0 for money in moneys), 6)
         return facts
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.checks import expected_candidates, has_all
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, seconds_since, table_asset
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
@@ -17,6 +18,7 @@ from neuron_assets.tables.explained import candidates_frame
 def candidates_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "candidates")
     def candidates(context: dg.AssetExecutionContext, explanations: pl.DataFrame) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
         frame = candidates_frame(explanations, study.explainer.label, seed)

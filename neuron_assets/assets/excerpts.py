@@ -13,6 +13,7 @@ import polars as pl
 from neuron_assets.assets.checks import one_pool_each
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import DOCUMENTS, Result, asset_key, hand_over, table_asset
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.method.excerpts import cut_excerpts
@@ -24,6 +25,7 @@ from neuron_assets.tables.rows import excerpts_frame
 def excerpts_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "excerpts", also_after=["corpus"], policy=dg.BackfillPolicy.single_run())
     def excerpts(context: dg.AssetExecutionContext) -> Result:
+        tag_run(context, study)
         documents = open_documents(study)
         subject = open_subject(study)
         ids = [subject.tokenize(document.text) for document in documents]

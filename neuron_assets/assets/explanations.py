@@ -16,7 +16,8 @@ from neuron_assets.assets.checks import Finding, few_failures, has_all, neurons
 from neuron_assets.assets.explainers import is_no_fault, open_explainer
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_index
-from neuron_assets.assets.pictures import neuron_picture
+from neuron_assets.assets.pictures import exemplars_picture
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import (
     Result,
     asking_notes,
@@ -27,6 +28,7 @@ from neuron_assets.assets.specs import (
     seconds_since,
     table_asset,
 )
+from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.study import Study
@@ -50,8 +52,8 @@ class Neurons(dg.Config):
         return "all" if self.all else self.per_layer
 
 
-def explanations_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "explanations", also_after=["explainer_model"])
+def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
+    @table_asset(study, "explanations", also_after=["explainer_model"], pool=pool)
     def explanations(  # noqa: PLR0913, PLR0917  # Dagster hands over inputs and resources as arguments
         context: dg.AssetExecutionContext,
         config: Neurons,
@@ -60,11 +62,13 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
         excerpts: pl.DataFrame,
         activations: StoredTable,
     ) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         wanted = study.neuron_indices(layer_index(context.partition_key), config.asked)
         lineage = lineages(study)["explanations"]
         there = table_store.current(study.name, "explanations", lineage, context.partition_key)
-        with open_explainer(study, desk, errand(context, desk, "explanations")) as explainer:
+        about = errand(context, desk, "explanations")
+        with trying_again(context, desk.waits), open_explainer(study, desk, about) as explainer:
             seen_by_step(context, asset_key(study, "explainer_model"), explainer.identity)
             kept = _kept(there, explainer.identity, wanted)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))
@@ -74,6 +78,7 @@ def explanations_asset(study: Study) -> dg.AssetsDefinition:
             made = explanations_frame(explainer.identity, [record.neuron for record in records], answers)
             frame = pl.concat([kept, made]).sort("neuron_index", "sample")
             n_lost = count_lost(answers)
+            ask_lost_again(context, desk.waits, n_lost)
             facts = _facts(study, frame, made, records) | {"lost": n_lost}
             facts |= {"explainer": brief(explainer.identity), **explainer.facts()}
         context.add_asset_metadata(
@@ -113,7 +118,7 @@ def _facts(
         "failures": frame["failure"].count(),
     }
     if records:
-        facts["sample"] = neuron_picture(
+        facts["sample"] = exemplars_picture(
             records[0], made["explanation"][0] or made["failure"][0], study.explainer.label
         )
     return facts

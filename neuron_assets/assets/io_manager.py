@@ -17,7 +17,7 @@ from pydantic import PrivateAttr
 from upath import UPath
 
 from neuron_assets.assets.history import blocked_by
-from neuron_assets.assets.specs import LINEAGE, TABLE, HandedOver
+from neuron_assets.assets.specs import LINEAGE, TABLE, HandedOver, column_lineage
 from neuron_assets.errors import CheckFailed, MissingTable, TableError, UnreadableTable
 from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
 from neuron_assets.tables.store import TableStore
@@ -78,14 +78,25 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
         key = path.stem if context.has_asset_partitions else None
         context.step_context.add_asset_metadata(
             {
-                "path": dg.MetadataValue.path(str(path)),
-                "content": written.content,
-                "lineage": written.lineage,
                 "dagster/partition_row_count" if key else "dagster/row_count": obj.frame.height,
+                "dagster/column_lineage": column_lineage(context.asset_key.path[0], facts.table),
+                "path": self._shown(path),
+                "content": written.content,
             },
             context.asset_key,
             key,
         )
+
+    def get_metadata(self, context: dg.OutputContext, obj: HandedOver) -> dict[str, dg.MetadataValue]:  # noqa: ARG002
+        """In place of the whole path, which the base class would show."""
+        paths = (
+            self._get_paths_for_partitions(context) if context.has_asset_partitions else {"": self._get_path(context)}
+        )
+        return {"path": self._shown(*paths.values())}
+
+    def _shown(self, path: UPath) -> dg.PathMetadataValue:
+        """Below the root: pages are narrow, and show the folder of each table beside."""
+        return dg.MetadataValue.path(self.store.name(path))
 
     def make_directory(self, path: UPath) -> None:
         """Nothing: `write_table` makes the folder, and says so in words if it cannot."""

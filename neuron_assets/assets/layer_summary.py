@@ -1,12 +1,13 @@
 """The last step: the scores of all layers, by depth.
 
-Put here: the asset `layer_summary`. Keep out: the numbers (`method/summary.py`) and the plots (`pictures.py`).
+Put here: the asset `layer_summary`. Keep out: the numbers (`method/summary.py`) and the plots (`plots.py`).
 """
 
 import dagster as dg
 import polars as pl
 
-from neuron_assets.assets.pictures import distribution_plot, summary_plot
+from neuron_assets.assets.plots import distribution_plot, summary_plot
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, summary_input, table_asset
 from neuron_assets.errors import NothingScored
 from neuron_assets.method.controls import SHUFFLED_CONTROL
@@ -17,11 +18,12 @@ from neuron_assets.tables.summarized import summary_frame
 def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "layer_summary", ins=summary_input(study))
     def layer_summary(context: dg.AssetExecutionContext, scores: dict[str, pl.DataFrame]) -> Result:
+        tag_run(context, study)
         if not scores:
             raise NothingScored(study.name)
         together = pl.concat(scores.values())
         frame = summary_frame(together, seed=study.scoring.seed, n_draws=study.scoring.draws)
-        title = f"{study.name} · {labels(study, 'layer_summary')} · layers {', '.join(scores)}"
+        title = f"{study.name} · {labels(study, 'layer_summary')} · {len(scores)} of {len(study.layer_indices)} layers"
         own = together.filter((pl.col("scorer") == "simulation") & (pl.col("author") != SHUFFLED_CONTROL))
         facts = {
             "trend_by_depth": dg.MetadataValue.md(summary_plot(frame, title)),

@@ -1,146 +1,130 @@
-"""What people look at in the Dagster UI: a neuron's excerpts in colour, the scores by depth, what asking has taken.
+"""What people look at in the Dagster UI: neurons in colour, what they did and what was expected of them.
 
-Put here: pictures in metadata. Keep out: the numbers behind them. The UI shows pictures only as data in an image link;
-token text is untrusted, so it is escaped.
+Put here: pictures of neurons in metadata. Keep out: the numbers behind them; plots (`plots.py`). The UI shows pictures
+only as data in an image link; token text is untrusted, so it is escaped.
 """
 
 import base64
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 from jaxtyping import Float
 
 from neuron_assets.method.display import visible
-from neuron_assets.method.records import NeuronRecord
+from neuron_assets.method.records import LARGEST, NeuronRecord
+from neuron_assets.method.scale import largest_activation
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+_CHARACTER, _LINE, _WIDTH, _INDENT = 7.3, 20, 130, 11
+"""Width of a character and height of a line in pixels; characters a line, and before its first token."""
+_GREEN, _BLUE = "#2da44e", "#5078dc"
+"""What a neuron did, and what was expected; as in the terminal."""
+_LONGEST = 100
+"""Characters of an explanation in a table."""
 
-_REFERENCES = ("shuffled_control", "unigram_lookup", "bigram_lookup")
-_CHARACTER, _LINE, _WIDTH = 7.3, 20, 130
-"""Width of a character and height of a line in pixels; characters a line."""
 
-
-def neuron_picture(
+def exemplars_picture(
     record: NeuronRecord, explanation: str, explainer: str, n_excerpts: int = 4
 ) -> dg.MarkdownMetadataValue:
     """The explanation, and below it the first excerpts, each token the greener the stronger the neuron is on it."""
     exemplars = record.exemplars
-    largest = max(float(exemplars.activations[:n_excerpts].max(initial=0.0)), 1e-9)
+    values = exemplars.activations[:n_excerpts]
+    shares = values / _largest(values)
+    image = _picture(
+        [_tokens(record, row) for row in range(len(values))], [[("true", share, _GREEN)] for share in shares]
+    )
+    told = "Train excerpts that excite it most. The darkest green is the largest activation shown, 10 on the scale."
+    return dg.MetadataValue.md(f"{_head(record, explanation, explainer)}\n\n{told}\n\n{image}")
+
+
+def simulation_picture(
+    record: NeuronRecord,
+    simulated: Float[np.ndarray, "excerpt token"],
+    explanation: str,
+    explainer: str,
+    n_each: int = 2,
+) -> str:
+    """Some top and some random excerpts, each once by what the neuron did, and below it once by what was expected.
+
+    A row of NaN says that the excerpt was not simulated.
+    """
+    exemplars = record.exemplars
+    rows = [
+        *np.flatnonzero(exemplars.is_top)[:n_each].tolist(),
+        *np.flatnonzero(~exemplars.is_top)[:n_each].tolist(),
+    ]
+    true = exemplars.activations / _largest(exemplars.activations)
+    expected = np.nan_to_num(simulated) / LARGEST
+    colours = [[("true", true[row], _GREEN), ("simulated", expected[row], _BLUE)] for row in rows]
+    told = (
+        f"Held-out excerpts, its top {int(exemplars.is_top[rows].sum())} first. Green: what the neuron did, darkest at "
+        "its largest activation. Blue: what was expected, darkest at 10."
+    )
+    image = _picture([_tokens(record, row) for row in rows], colours)
+    return f"{_head(record, explanation, explainer)}\n\n{told}\n\n{image}"
+
+
+def neurons_table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Neurons with their score and explanation, as a table."""
+    lines = [
+        f"| L{row['layer_index']}N{row['neuron_index']} | {row['ev_correlation']:.3f} | {_cut(row['explanation'])} |"
+        for row in rows
+    ]
+    return "\n".join([f"| {title} | score | explanation |", "|---|---|---|", *lines])
+
+
+def image_link(kind: str, content: bytes) -> str:
+    return f"![](data:{kind};base64,{base64.b64encode(content).decode()})"
+
+
+def _head(record: NeuronRecord, explanation: str, explainer: str) -> str:
+    return f"**{record.neuron}** · explainer: {_plain(explainer)}\n\n{_plain(explanation)}"
+
+
+def _largest(activations: Float[np.ndarray, "excerpt token"]) -> float:
+    """Of what is shown together, so that it can be divided by."""
+    return max(largest_activation(activations), 1e-9) if activations.size else 1.0
+
+
+def _tokens(record: NeuronRecord, row: int) -> list[str]:
+    tokens = record.exemplars.tokens
+    return [tokens.strings[code] for code in tokens.codes[row]]
+
+
+def _cut(text: str) -> str:
+    return _plain(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}...")
+
+
+def _picture(
+    excerpts: Sequence[Sequence[str]], colours: Sequence[Sequence[tuple[str, Float[np.ndarray, " token"], str]]]
+) -> str:
+    """Each excerpt, once in each of its colours: what that shows, how strong each token is, and the colour."""
     lines: list[str] = []
-    for codes, values in zip(exemplars.tokens.codes[:n_excerpts], exemplars.activations[:n_excerpts], strict=True):
-        lines += _lines([exemplars.tokens.strings[code] for code in codes], values / largest)
+    for tokens, of_excerpt in zip(excerpts, colours, strict=True):
+        coloured = [_lines(tokens, *each) for each in of_excerpt]
+        for together in zip(*coloured, strict=True):  # one below the other, also where an excerpt takes several lines
+            lines += together
         lines.append("")
-    image = _image("image/svg+xml", _svg(lines).encode())
-    told = f"Train excerpts that excite it most; the darkest token has {largest:.3g}."
-    text = f"**{record.neuron}** · explainer: {explainer}\n\n{_plain(explanation)}\n\n{told}\n\n{image}"
-    return dg.MetadataValue.md(text)
+    return image_link("image/svg+xml", _svg(lines).encode())
 
 
-def summary_plot(summary: pl.DataFrame, title: str) -> str:
-    """Mean score and 95 % interval by layer, a line an author and sample, as an image link."""
-    figure, panels = _panels(title, "mean score (95 % interval)")
-    for sample, panel in panels.items():
-        by_author = summary.filter(pl.col("sample") == sample).partition_by("author", as_dict=True)
-        for place, (author,) in enumerate(sorted(by_author, key=lambda key: key[0] in _REFERENCES)):
-            rows = by_author[(author,)]
-            ordered = rows.drop_nulls("mean").sort("layer_index")
-            mean = ordered["mean"].to_numpy()
-            low, high = (ordered[end].fill_null(ordered["mean"]).to_numpy() for end in ("mean_low", "mean_high"))
-            spread = np.maximum(0.0, np.stack([mean - low, high - mean]))
-            style = {"linestyle": "--", "linewidth": 1.0} if author in _REFERENCES else {"linewidth": 2.2}
-            layers = ordered["layer_index"].to_numpy() + 0.06 * place
-            panel.errorbar(layers, mean, yerr=spread, marker="o", markersize=4, capsize=3, label=str(author), **style)
-        panel.axhline(0, color="grey", linewidth=0.8)
-    handles, names = panels["top_and_random"].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
-    return _png(figure)
-
-
-def distribution_plot(scores: pl.DataFrame, title: str) -> str:
-    """How the scores of the explainer's candidates are spread over each layer's neurons, as an image link."""
-    figure, panels = _panels(title, "score")
-    for sample, panel in panels.items():
-        rows = scores.filter(pl.col("sample") == sample).drop_nulls("ev_correlation")
-        layers = rows["layer_index"].unique(maintain_order=True).sort().to_list()
-        values = [rows.filter(pl.col("layer_index") == layer)["ev_correlation"].to_numpy() for layer in layers]
-        if values:  # else no candidate has a score
-            panel.boxplot(values, positions=layers, whis=(5, 95), showfliers=True, flierprops={"markersize": 3})
-        panel.axhline(0, color="grey", linewidth=0.8)
-    return _png(figure)
-
-
-def spending_plot(spending: pl.DataFrame, title: str) -> str:
-    """Tokens, dollars and seconds by layer, a line a step and model, as an image link."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
-
-    figure = Figure(figsize=(9, 4.4), dpi=110, layout="constrained")
-    tokens, dollars, seconds = figure.subplots(1, 3)
-    lines = spending.drop_nulls("layer_index").partition_by("asset", "model", as_dict=True)
-    for place, ((asset, model), rows) in enumerate(lines.items()):
-        layers, style = rows["layer_index"].to_numpy() + 0.06 * place, {"color": f"C{place}", "markersize": 4}
-        name = f"{asset}: {model[:60]}"
-        tokens.plot(layers, rows["tokens_in"], marker="o", label=f"{name}, in", **style)
-        tokens.plot(layers, rows["tokens_out"], marker="^", linestyle=":", label=f"{name}, out", **style)
-        dollars.plot(layers, rows["money"].to_numpy(), marker="o", **style)
-        median, high = (rows[column].to_numpy() for column in ("median_seconds", "p95_seconds"))
-        seconds.errorbar(layers, median, yerr=[np.zeros_like(median), high - median], marker="o", capsize=3, **style)
-    tokens.yaxis.set_major_formatter(EngFormatter(sep=""))
-    tokens.set_title("tokens")
-    dollars.set_title("US dollars" + (", where known" if spending["n_without_price"].sum() else ""))
-    seconds.set_title("seconds: median to 95 %")
-    for panel in (tokens, dollars, seconds):
-        panel.set_xlabel("layer")
-        panel.set_xticks(spending["layer_index"].drop_nulls().unique().sort())
-        panel.set_ylim(bottom=0)
-    figure.legend(*tokens.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    return _png(figure)
-
-
-def _panels(title: str, what: str) -> tuple["Figure", dict[str, "Axes"]]:
-    """A figure with one panel a sample."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    left.set_ylabel(what)
-    left.set(title="top-and-random", xlabel="layer")
-    right.set(title="random-only", xlabel="layer")
-    for panel in (left, right):
-        panel.xaxis.get_major_locator().set_params(integer=True)
-    figure.suptitle(title, fontsize=10)
-    return figure, {"top_and_random": left, "random_only": right}
-
-
-def _png(figure: "Figure") -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return _image("image/png", file.getvalue())
-
-
-def _lines(tokens: Sequence[str], shares: Float[np.ndarray, " token"]) -> list[str]:
+def _lines(tokens: Sequence[str], what: str, shares: Float[np.ndarray, " token"], colour: str) -> list[str]:
     """Rows of svg elements for one excerpt; x runs on, y is left to the caller as {y}."""
     lines: list[str] = []
-    parts: list[str] = []
-    column = 0
+    parts = [f'<text x="0" y="{{y}}" fill="#888888">{what}</text>']
+    column = _INDENT
     for token, share in zip(tokens, shares, strict=True):
         text = visible(token)
-        if column + len(text) > _WIDTH and parts:
+        if column + len(text) > _WIDTH and column > _INDENT:
             lines.append("".join(parts))
-            parts, column = [], 0
+            parts, column = [], _INDENT
         x, width = column * _CHARACTER, len(text) * _CHARACTER
         opacity = round(float(np.clip(share, 0, 1)), 2)
         shown = escape(text).replace(" ", "&#160;").replace("{", "&#123;").replace("}", "&#125;")
         parts.append(
-            f'<rect x="{x:.1f}" y="{{top}}" width="{width:.1f}" height="17" fill="#2da44e" fill-opacity="{opacity}"/>'
+            f'<rect x="{x:.1f}" y="{{top}}" width="{width:.1f}" height="17" fill="{colour}" fill-opacity="{opacity}"/>'
             f'<text x="{x:.1f}" y="{{y}}" textLength="{width:.1f}">{shown}</text>'
         )
         column += len(text)
@@ -154,10 +138,6 @@ def _svg(lines: Sequence[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="monospace" '
         f'font-size="12"><rect width="100%" height="100%" fill="white"/>{placed}</svg>'
     )
-
-
-def _image(kind: str, content: bytes) -> str:
-    return f"![](data:{kind};base64,{base64.b64encode(content).decode()})"
 
 
 def _plain(text: str) -> str:

@@ -25,6 +25,8 @@ from neuron_assets.assets.checks import (
 )
 from neuron_assets.assets.explainers import is_no_fault
 from neuron_assets.assets.history import last_materialization
+from neuron_assets.assets.pictures import neurons_table, simulation_picture
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import (
     SCORERS,
     Result,
@@ -37,6 +39,7 @@ from neuron_assets.assets.specs import (
     table_asset,
 )
 from neuron_assets.lineage import lineages
+from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
 from neuron_assets.method.records import Exemplars, NeuronRecord
@@ -54,6 +57,10 @@ LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
 _DOCUMENT = 1
 """Where the document's index stands in each list of `document_sums`."""
 
+REFERENCES = {SHUFFLED_CONTROL: "shuffled"} | {name: name.removesuffix("_lookup") for name in LOOKUPS}
+"""Authors that an explainer is held against, as the metadata calls them."""
+_SHOWN = 5
+
 
 def scores_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "scores")
@@ -65,6 +72,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
     ) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         texts = corpus(excerpts)
         kept = _kept(study, table_store, context.partition_key, candidates["neuron_index"].unique().to_list())
@@ -79,6 +87,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
             pl.col("candidate").is_null(), "neuron_index", "candidate", "scorer", "sample"
         )
         facts = _facts(study, frame) | {"kept": frame.height - made.height} | made_by(frame) | seconds_since(began)
+        facts |= _best_and_worst(activations, texts, candidates, simulations, frame)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         shown = shown_documents(activations, excerpts, candidates["neuron_index"].unique().to_list())
         last = last_materialization(context.instance, asset_key(study, "scores"), context.partition_key)
@@ -178,17 +187,39 @@ def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, before: 
 
 
 def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
-    """Means of the defined scores by author and sample, and how many are in none of them."""
-    facts: dict[str, Any] = {
-        "explainer": brief(study.explainer_identity),
-        "simulator": brief(study.simulator_identity),
-        "undefined_scores": frame["failure"].count(),
-        **own_means(frame),
+    """Means of the defined scores, the explainer's own and its references', and how many are in none of them."""
+    whose = frame.with_columns(pl.col("author").replace_strict(REFERENCES, default="score"))
+    means = whose.group_by("author", "sample", maintain_order=True).agg(pl.col("ev_correlation").mean()).drop_nulls()
+    undefined = whose.filter(pl.col("failure").is_not_null())["author"]
+    own = whose.filter(pl.col("author") == "score")
+    return {
+        "explainer": brief(own["explainer"][0] if own.height else study.explainer_identity),
+        "simulator": brief(own["simulator"][0] if own.height else study.simulator_identity),
+        **{f"{author}_{sample}": round(mean, 4) for author, sample, mean in means.iter_rows()},
+        "undefined_scores": int((undefined == "score").sum()),
+        "undefined_references": int((undefined != "score").sum()),
     }
-    groups = frame.group_by("author", "sample", maintain_order=True)
-    for row in groups.agg(pl.col("ev_correlation").mean(), pl.col("failure").count()).to_dicts():
-        if row["ev_correlation"] is not None:
-            facts[f"mean_score/{row['author']}/{row['sample']}"] = round(row["ev_correlation"], 4)
-        if row["failure"]:
-            facts[f"undefined_scores/{row['author']}/{row['sample']}"] = row["failure"]
-    return facts
+
+
+def _best_and_worst(
+    activations: StoredTable, texts: Corpus, candidates: pl.DataFrame, simulations: pl.DataFrame, frame: pl.DataFrame
+) -> dict[str, dg.MetadataValue]:
+    """Neurons by their top-and-random score, and the best and the worst in colour; nothing where none has one."""
+    own = frame.filter(
+        (pl.col("sample") == "top_and_random")
+        & (pl.col("scorer") == "simulation")
+        & (pl.col("author") != SHUFFLED_CONTROL)
+    )
+    keys = ("layer_index", "neuron_index", "candidate")
+    texts_of = candidates.select(*keys, "explanation")
+    ranked = own.drop_nulls("ev_correlation").join(texts_of, on=keys).sort("ev_correlation", descending=True)
+    if ranked.is_empty():
+        return {}
+    best, worst = ranked.head(_SHOWN).to_dicts(), ranked.slice(_SHOWN).tail(_SHOWN).reverse().to_dicts()
+    shown = [neurons_table("best", best), *([neurons_table("worst", worst)] if worst else [])]
+    for row in (best[0], *worst[:1]):
+        of_row = (pl.col("neuron_index") == row["neuron_index"]) & (pl.col("candidate") == row["candidate"])
+        (record,) = neuron_records(activations_of(activations, "valid", [row["neuron_index"]]), texts)
+        simulated = simulated_matrix(simulations.filter(of_row), record)
+        shown.append(simulation_picture(record, simulated, row["explanation"], row["author"]))
+    return {"best_and_worst": dg.MetadataValue.md("\n\n".join(shown))}

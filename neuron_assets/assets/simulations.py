@@ -4,7 +4,7 @@ Put here: the asset `simulations`. Keep out: how a simulator works (`method/`, `
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,6 +13,8 @@ import polars as pl
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.checks import Finding, expected_simulations, few_failures, has_all, scored_apart
 from neuron_assets.assets.observing import seen_by_step
+from neuron_assets.assets.pictures import simulation_picture
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.simulators import Simulated, Unseen, open_simulator
 from neuron_assets.assets.specs import (
     Result,
@@ -24,19 +26,20 @@ from neuron_assets.assets.specs import (
     seconds_since,
     table_asset,
 )
+from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
-from neuron_assets.tables.explained import simulations_frame
+from neuron_assets.tables.explained import simulated_matrix, simulations_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import activations_of, corpus, neuron_records, shown_documents
 from neuron_assets.tables.schemas import empty
 from neuron_assets.tables.store import TableStore
 
 
-def simulations_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "simulations", also_after=["simulator_model"])
+def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
+    @table_asset(study, "simulations", also_after=["simulator_model"], pool=pool)
     def simulations(  # noqa: PLR0913, PLR0917  # Dagster hands over inputs and resources as arguments
         context: dg.AssetExecutionContext,
         table_store: dg.ResourceParam[TableStore],
@@ -45,26 +48,25 @@ def simulations_asset(study: Study) -> dg.AssetsDefinition:
         activations: StoredTable,
         candidates: pl.DataFrame,
     ) -> Result:
+        tag_run(context, study)
         began = time.monotonic()
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
         lineage = lineages(study)["simulations"]
         there = table_store.current(study.name, "simulations", lineage, context.partition_key, but_for={"candidates"})
-        with open_simulator(study, desk, errand(context, desk, "simulations")) as simulator:
+        about = errand(context, desk, "simulations")
+        with trying_again(context, desk.waits), open_simulator(study, desk, about) as simulator:
             seen_by_step(context, asset_key(study, "simulator_model"), simulator.identity)
             kept = _kept(there, simulator.identity)
             answers = list(simulator.simulate(one.unseen for one in tried if one.explanation and one.key not in kept))
             n_lost, coming = count_lost(answers), iter(answers)
+            ask_lost_again(context, desk.waits, n_lost)
             made = [kept[one.key] if one.key in kept else one.rows(simulator.identity, coming) for one in tried]
             facts = {"simulator": brief(simulator.identity), **simulator.facts()}
         frame = pl.concat([empty("simulations"), *made])
-        facts |= {
-            "kept": sum(one.key in kept for one in tried),
-            "failures": frame["failure"].count(),
-            "lost": n_lost,
-            **made_by(candidates, frame),
-            **seconds_since(began),
-        }
+        facts |= _sample(study, tried, frame)
+        facts |= {"kept": sum(one.key in kept for one in tried), "failures": frame["failure"].count(), "lost": n_lost}
+        facts |= made_by(candidates, frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
         notes = asking_notes(simulator.identity, n_lost)
         shown = shown_documents(activations, excerpts, rows["neuron_index"].unique().to_list())
@@ -89,6 +91,18 @@ def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected
         has_all(frame, expected),
         few_failures(judged, frame.height - judged.height, study.checks.most_failures),
     ]
+
+
+def _sample(study: Study, tried: "Sequence[_Tried]", frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    """The first neuron of which something was simulated, if there is one."""
+    there = set(frame.drop_nulls("simulated").select("neuron_index", "candidate").iter_rows())
+    for one in tried:
+        if (one.record.neuron.neuron_index, one.candidate) in there:
+            mine = (pl.col("neuron_index") == one.record.neuron.neuron_index) & (pl.col("candidate") == one.candidate)
+            simulated = simulated_matrix(frame.filter(mine), one.record)
+            picture = simulation_picture(one.record, simulated, str(one.explanation), study.explainer.label)
+            return {"sample": dg.MetadataValue.md(picture)}
+    return {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import dagster as dg
-import pandera.polars as pa
 import polars as pl
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # no public name; the UI needs it
     AssetCheckEvaluationTargetMaterializationData as Target,
@@ -19,9 +18,11 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # n
 from neuron_assets.assets.checks import CHECKS, OF_TABLE, Finding, keeps_schema
 from neuron_assets.assets.history import BLOCKED_BY, last_record
 from neuron_assets.assets.partitions import layer_partitions
+from neuron_assets.assets.stories import STORIES
 from neuron_assets.errors import InvalidTable
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
+from neuron_assets.tables.column_sources import SOURCES
 from neuron_assets.tables.explained import NOBODY
 from neuron_assets.tables.parquet import content_hash
 from neuron_assets.tables.schemas import SCHEMAS
@@ -56,15 +57,6 @@ KINDS: Mapping[str, set[str]] = {
 }
 
 
-_HINTS: Mapping[str, str] = {
-    "activations": "Made in the same forward pass as `neuron_statistics`; the two are materialized together.",
-    "neuron_statistics": "Made in the same forward pass as `activations`; the two are materialized together.",
-    "explanations": "Under Metadata, `sample` shows a neuron. Config: `per_layer` or `all` explain more of them.",
-    "layer_summary": "Under Metadata, `trend_by_depth` and `distribution` show plots.",
-    "spending": "As the ledger stood when it was made. Under Metadata, `by_layer` shows tokens, money and seconds.",
-}
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class HandedOver:
     """What a step gives to be written as one file."""
@@ -78,16 +70,18 @@ def asset_key(study: Study, name: str) -> dg.AssetKey:
     return dg.AssetKey([study.name, name])
 
 
-def table_asset(
+def table_asset(  # noqa: PLR0913  # in these, and in nothing else, the steps differ
     study: Study,
     table: str,
+    *,
     also_after: Sequence[str] = (),
     policy: dg.BackfillPolicy | None = None,
+    pool: str | None = None,
     ins: Mapping[str, dg.AssetIn] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes a function the asset of `table`; its parameters are named after the tables that it reads.
 
-    `also_after` names assets that it depends on without reading them.
+    `also_after` names assets that it depends on without reading them; `pool` is what its step needs to itself.
     """
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=asset_key(study, table),
@@ -97,6 +91,7 @@ def table_asset(
         dagster_type=dg.Any,  # else it takes the result for one without a value
         check_specs=check_specs(study, table),
         backfill_policy=policy,
+        pool=pool,
         **asset_attributes(study, table),
     )
     return decorator
@@ -123,7 +118,8 @@ def asset_attributes(study: Study, table: str) -> dict[str, Any]:
 
 def description(study: Study, table: str) -> str:
     text = (SCHEMAS[table].__doc__ or "").strip()
-    return f"{text} {_HINTS.get(table, '')}\n\nStudy `{study.name}`; {labels(study, table)}."
+    whose = f"Study `{study.name}`" + (f": {study.description}" if study.description else "")
+    return f"{text}\n{STORIES[table]}\n\n{whose}\n\n{labels(study, table)}"
 
 
 def labels(study: Study, table: str) -> str:
@@ -138,13 +134,14 @@ def table_metadata(study: Study, table: str) -> dict[str, Any]:
     return {
         TABLE: table,
         LINEAGE: lineages(study)[table],
-        "dagster/column_schema": column_schema(SCHEMAS[table]),
+        "dagster/column_schema": column_schema(table),
     }
 
 
 def brief(identity: str) -> str:
-    """Who that is, without the parameters, for the UI's narrow columns; rows and files tell all of it."""
-    return identity.partition("?")[0]
+    """Who that is, for the UI's narrow columns: without server and parameters; rows and files tell all of it."""
+    name = identity.partition("?")[0]
+    return name.partition("=")[2].partition("@")[0] or name
 
 
 def _notes(study: Study, table: str) -> dict[str, str]:
@@ -155,19 +152,38 @@ def _notes(study: Study, table: str) -> dict[str, str]:
     return notes | {"explainer": study.explainer_identity, "simulator": study.simulator_identity}
 
 
-def column_schema(model: type[pa.DataFrameModel]) -> dg.TableSchema:
+def column_schema(table: str) -> dg.TableSchema:
+    """What the columns are and from which others each is made; for that the open-source UI has no other place."""
     columns = [
         dg.TableColumn(
             name=column.name,
             type=str(column.dtype),
-            description=column.description,
+            description=" ".join(filter(None, (column.description, _made_from(table, column.name)))),
             constraints=dg.TableColumnConstraints(
                 nullable=column.nullable, unique=column.unique, other=[_bound(check) for check in column.checks]
             ),
         )
-        for column in model.to_schema().columns.values()
+        for column in SCHEMAS[table].to_schema().columns.values()
     ]
     return dg.TableSchema(columns)
+
+
+def _made_from(table: str, column: str) -> str:
+    sources = SOURCES[table].get(column, ())
+    return f"From {', '.join(f'`{source}`' for source in sources)}." if sources else ""
+
+
+def column_lineage(study: str, table: str) -> dg.TableColumnLineage:
+    """The same, for whoever asks Dagster: its GraphQL, and Dagster+."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(dg.AssetKey([study, *source.split(".")[:1]]), source.split(".")[1])
+                for source in sources
+            ]
+            for column, sources in SOURCES[table].items()
+        }
+    )
 
 
 def _bound(check: Any) -> str:

@@ -1,7 +1,7 @@
 """What asking servers has taken so far, by step, layer and model; only in studies that ask one.
 
 Put here: the asset `spending`, and the way to the ledger of a study. Keep out: writing it down (`books.py`), adding it
-up (`language_models/ledger.py`), the plots (`pictures.py`).
+up (`language_models/ledger.py`), the plots (`plots.py`).
 """
 
 import math
@@ -13,7 +13,8 @@ import dagster as dg
 
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import prices_of
-from neuron_assets.assets.pictures import spending_plot
+from neuron_assets.assets.plots import spending_plot
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Ledger, Spending
@@ -57,6 +58,7 @@ def spending_assets(study: Study) -> list[dg.AssetsDefinition]:
 def _spending_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "spending", also_after=["explanations", "simulations"])
     def spending(context: dg.AssetExecutionContext, desk: dg.ResourceParam[RequestDesk]) -> Result:
+        tag_run(context, study)
         rows = spending_of(study, desk.store)
         table = frame("spending", {name.name: [getattr(row, name.name) for row in rows] for name in fields(Spending)})
         facts = dict(_totals(rows))
@@ -77,5 +79,5 @@ def _totals(rows: Sequence[Spending]) -> Mapping[str, Any]:
     moneys = [row.money for row in rows if row.money is not None]
     known = round(math.fsum(moneys), 6)
     if totals["n_without_price"]:
-        return totals | {"money": f"at least {known:g}" if moneys else "unknown"}
-    return totals | {"money": known}
+        return totals | {"dollars": f"at least {known:g}" if moneys else "unknown"}
+    return totals | {"dollars": known}

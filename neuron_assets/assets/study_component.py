@@ -19,49 +19,72 @@ from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
+from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.refreshing import conditions, refresh
 from neuron_assets.assets.scores import scores_asset
 from neuron_assets.assets.simulations import simulations_asset
-from neuron_assets.assets.specs import IO_MANAGER_KEY
+from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
+from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.project import current_project
 from neuron_assets.study import Study, read_study
 
-STEPS = (
-    excerpts_asset,
-    activations_asset,
-    explanations_asset,
-    candidates_asset,
-    simulations_asset,
-    scores_asset,
-    layer_summary_asset,
-)
 
+def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, str] | None = None) -> dg.Definitions:
+    """The assets of one study, without resources: several studies share those.
 
-def build_study(study: Study) -> dg.Definitions:
-    """The assets of one study, without resources: several studies share those."""
+    The page of each table says in which folder below `tables` it lies. `pools` says for what the step of a table waits;
+    None: as `pools_of` says.
+    """
+    wait_for = pools_of(study) if pools is None else pools
     with warnings.catch_warnings():
         # Backfill policies, partitioned checks and observable sources: Dagster is pinned and their use is tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        steps = [step(study) for step in STEPS]
         refreshed = conditions(study)
+        steps = [
+            corpus_asset(study),
+            excerpts_asset(study),
+            activations_asset(study, wait_for.get("activations")),
+            explanations_asset(study, wait_for.get("explanations")),
+            candidates_asset(study),
+            simulations_asset(study, wait_for.get("simulations")),
+            scores_asset(study),
+            layer_summary_asset(study),
+            *spending_assets(study),
+            *language_model_assets(study),
+        ]
         assets = dg.map_asset_specs(
-            lambda spec: spec.replace_attributes(automation_condition=refreshed.get(spec.key.path[-1])),
-            [corpus_asset(study), *steps, *spending_assets(study), *language_model_assets(study)],
+            lambda spec: _with_folder(spec, tables).replace_attributes(
+                automation_condition=refreshed.get(spec.key.path[-1])
+            ),
+            steps,
         )
-        return dg.Definitions.merge(dg.Definitions(assets=assets), refresh(study))
+        return dg.Definitions.merge(dg.Definitions(assets=dg.with_source_code_references(assets)), refresh(study))
+
+
+def _with_folder(spec: dg.AssetSpec, tables: str | None) -> dg.AssetSpec:
+    if tables is None or TABLE not in spec.metadata:
+        return spec
+    return spec.merge_attributes(metadata={"dagster/uri": "/".join([tables, *spec.key.path])})
 
 
 @cache  # Dagster takes two studies together only where their resources are the same object
-def table_resources(
-    root: str, requests: str, progress: Progress = log_progress, tell: Tell = log_answers, *, offline: bool = False
+def table_resources(  # noqa: PLR0913  # what differs between a person's call, Dagster and tests
+    root: str,
+    requests: str,
+    progress: Progress = log_progress,
+    tell: Tell = log_answers,
+    *,
+    offline: bool = False,
+    waits: tuple[float, ...] = (),
 ) -> Mapping[str, object]:
     """What the assets of every study need: the tables below `root`, and who hears how far a pass and asking have come.
 
-    `requests` is where answers of language models are kept; offline, nothing else is asked.
+    `requests` is where answers of language models are kept; offline, nothing else is asked. `waits` are the seconds
+    before each further try of a step whose server does not answer.
     """
-    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell)
+    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell, waits)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "desk": desk}
 
 
@@ -73,6 +96,6 @@ class StudyComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         study, project = read_study(context.path / self.study), current_project()
-        return dg.Definitions.merge(
-            build_study(study), dg.Definitions(resources=table_resources(project.tables, project.requests))
-        )
+        resources = table_resources(project.tables, project.requests, waits=WAITS)
+        assets = build_study(study, tables=project.tables)
+        return dg.Definitions.merge(assets, dg.Definitions(resources=resources))

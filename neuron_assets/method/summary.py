@@ -1,6 +1,6 @@
 """The scores of a layer in a few numbers: mean with its interval, spread, the best and the worst neuron.
 
-Here: one layer's neurons under one author and sample. Not here: rows (`tables/`), plots (`assets/pictures.py`).
+Here: one layer's neurons under one author and sample. Not here: rows (`tables/`), plots (`assets/plots.py`).
 """
 
 from collections.abc import Sequence

@@ -77,5 +77,5 @@ def test_a_price_under_the_name_that_the_study_gives_is_the_price_of_who_answers
     books.record([Requested("L0N0", who, Usage(1_000_000, 100_000), 1.0, "answered")])
     database.close()
 
-    assert books.facts()["money"] == 4.5
+    assert books.facts()["dollars"] == 4.5
     assert [row.money for row in spending_of(study, project.requests)] == [4.5]

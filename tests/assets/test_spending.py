@@ -67,12 +67,12 @@ def test_it_adds_up_by_step_layer_and_model(tmp_path: Path) -> None:
         (1, "dear-1", 1, 0, 0, None, 0.0, None),
         (1, "free-of-list", 1, 1, 1_000_000, 0.25, None, 1.0),
     ]
-    told = [metadata[name] for name in ("requests", "tokens_out", "money", "n_without_price", "n_estimated")]
+    told = [metadata[name] for name in ("requests", "tokens_out", "dollars", "n_without_price", "n_estimated")]
     assert told == [6, 400_000, "at least 6", 1, 0]
 
 
 def test_money_is_a_number_where_every_price_is_known(tmp_path: Path) -> None:
-    assert spending(tmp_path, entry(0), entry(1, outcome="refused"))[1]["money"] == 2.0
+    assert spending(tmp_path, entry(0), entry(1, outcome="refused"))[1]["dollars"] == 2.0
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_there_is_a_picture_of_whatever_was_asked(tmp_path: Path, entries: list[
 
 
 def test_money_is_unknown_where_no_price_is_known(tmp_path: Path) -> None:
-    assert spending(tmp_path, entry(0, "free-of-list"))[1]["money"] == "unknown"
+    assert spending(tmp_path, entry(0, "free-of-list"))[1]["dollars"] == "unknown"
 
 
 def test_nothing_asked_is_an_empty_table(tmp_path: Path) -> None:
     table, metadata = spending(tmp_path)
 
     assert table.is_empty()
-    assert (metadata["requests"], metadata["money"]) == (0, 0)
+    assert (metadata["requests"], metadata["dollars"]) == (0, 0)
     assert "by_layer" not in metadata
 
 

@@ -1,0 +1,26 @@
+"""Which steps wait for one another, in whatever run they are: those that need one device, or one server.
+
+Put here: the names of Dagster's concurrency pools. Keep out: how many steps each lets in (dagster_home/dagster.yaml).
+https://docs.dagster.io/guides/operate/managing-concurrency/concurrency-pools
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from neuron_assets.model_sections import HostedExplainer, HostedSimulator, LocalExplainer, LocalSimulator
+from neuron_assets.study import Study
+
+DEVICE = "device"
+"""Of all that holds a model in this process: the forward pass, and models that the study runs itself."""
+
+
+def pools_of(study: Study) -> Mapping[str, str]:
+    """By table, what its step needs to itself: the device, or a server by its host."""
+    pools = {"activations": DEVICE}
+    for table, section in (("explanations", study.explainer), ("simulations", study.simulator)):
+        match section:
+            case LocalExplainer() | LocalSimulator():
+                pools[table] = DEVICE
+            case HostedExplainer() | HostedSimulator():
+                pools[table] = urlsplit(section.base_url).netloc
+    return pools

@@ -1,0 +1,67 @@
+"""What the page of each asset tells in the UI: what it is, how it is made, what to look at, what it costs.
+
+Put here: those texts, in Markdown. Keep out: what columns mean (`tables/schemas.py`), all that depends on a study
+(`specs.py`).
+"""
+
+from collections.abc import Mapping
+
+_FORWARD = """
+**Made** in one forward pass of the subject over all excerpts, for all layers of the run: a backfill of a range of
+layers is one run and one pass. Always together with `{other}`.
+
+**Look at** `forward_passes` and `seconds_of_the_pass` under Metadata.
+
+**Costs** the time of the pass: it asks no language model."""
+
+STORIES: Mapping[str, str] = {
+    "excerpts": """
+**Made** from the study's documents: tokenized, cut, shuffled, and dealt into pools, a whole document into one pool, so
+that none is both shown and scored.
+
+**Look at** `pools` under Metadata: excerpts and documents of each.
+
+**Costs** seconds. A new corpus makes everything below it anew.""",
+    "activations": _FORWARD.format(other="neuron_statistics"),
+    "neuron_statistics": _FORWARD.format(other="activations"),
+    "explanations": """
+**Made** by the explainer from the excerpts of the `train` pool that a neuron is strongest on. What is there already is
+kept; a question that was answered once is never paid for again.
+
+**Look at** `sample`, a neuron in colour, and at `failures` and `lost` (nobody answered: materialize again).
+
+**Costs** one question a neuron where a language model explains: `requests`, `tokens_in`, `dollars`. When launching,
+`per_layer` or `all` under *Config* explain more neurons.""",
+    "candidates": """
+**Made** from the explanations as they are, and a control beside each: the same neuron with another neuron's text.
+
+**Look at** `controls` under Metadata.
+
+**Costs** nothing.""",
+    "simulations": """
+**Made** by the simulator, which reads the text alone, on excerpts of the `valid` pool, which the explainer never saw.
+
+**Look at** `sample`: what the neuron did, and below it what was expected; and at `failures` and `lost`.
+
+**Costs** a question an excerpt and candidate where a language model simulates: mostly more than all else together.""",
+    "scores": """
+**Made** by correlating simulated with true activations over all tokens at once. Beside the explanations stand their
+controls: shuffled texts should score about 0, and lookups by token are the bar to clear.
+
+**Look at** `best_and_worst`, neurons in colour, and at Metadata > *Plots*: `score_top_and_random` and
+`score_random_only` by layer, with `shuffled_...`, `unigram_...` and `bigram_...` beside them.
+
+**Costs** seconds, most of them for the intervals.""",
+    "layer_summary": """
+**Made** from the scores of all layers that are there and still stand.
+
+**Look at** `trend_by_depth` and `distribution` under Metadata.
+
+**Costs** seconds.""",
+    "spending": """
+**Made** from the ledger of all requests of this study, as it stood then.
+
+**Look at** `by_layer` under Metadata, and at `dollars`; `observation` are questions that only look who answers.
+
+**Costs** nothing.""",
+}

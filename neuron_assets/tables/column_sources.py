@@ -1,0 +1,71 @@
+"""From which columns of other tables each column is made: `TABLE.COLUMN`, by table and column.
+
+Here: that, as data. Not here: what the columns mean (`schemas.py`), and how Dagster is told (`assets/specs.py`). A
+column that is not named is made of nothing in a table: of documents, of the ledger, of the study itself.
+"""
+
+from collections.abc import Mapping
+
+_ACTIVATIONS = ("activations.activations", "excerpts.tokens")
+_TOKENS = ("excerpts.token_ids",)
+_STATISTICS = ("excerpts.token_ids", "excerpts.split")
+_AGREEMENT = ("activations.activations", "simulations.simulated", "excerpts.tokens")
+"""The tokens serve the lookups, which read no explanation."""
+_INTERVAL = (*_AGREEMENT, "excerpts.document_index")
+_SCORES = ("scores.ev_correlation",)
+
+
+def _same(table: str, *columns: str) -> dict[str, tuple[str, ...]]:
+    """Columns that are taken over as they are."""
+    return {column: (f"{table}.{column}",) for column in columns}
+
+
+SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "excerpts": {},
+    "activations": {
+        **_same("excerpts", "split", "excerpt_index"),
+        **dict.fromkeys(("kind", "rank", "peak", "activations"), _TOKENS),
+    },
+    "neuron_statistics": dict.fromkeys(
+        (
+            *("n_tokens", "mean", "variance", "maximum", "share_positive", "n_sampled_tokens", "share_active"),
+            *("skewness", "kurtosis", "quantile_50", "quantile_90", "quantile_99", "quantile_999"),
+        ),
+        _STATISTICS,
+    ),
+    "explanations": {
+        **_same("activations", "layer_index", "neuron_index"),
+        "explanation": _ACTIVATIONS,
+        "failure": _ACTIVATIONS,
+    },
+    "candidates": {
+        **_same("explanations", "layer_index", "neuron_index", "explainer", "explanation", "failure"),
+        "candidate": ("explanations.sample",),
+        "taken_from": ("explanations.neuron_index",),
+    },
+    "simulations": {
+        **_same("candidates", "layer_index", "neuron_index", "candidate"),
+        **_same("activations", "excerpt_index"),
+        "simulated": ("candidates.explanation", "excerpts.tokens"),
+        "distribution": ("candidates.explanation", "excerpts.tokens"),
+        "failure": ("candidates.explanation", "candidates.failure", "excerpts.tokens"),
+    },
+    "scores": {
+        **_same("candidates", "layer_index", "neuron_index", "candidate", "author", "explainer"),
+        **_same("simulations", "simulator"),
+        **dict.fromkeys(("ev_correlation", "r2", "absolute_deviation"), _AGREEMENT),
+        **dict.fromkeys(("ev_correlation_low", "ev_correlation_high", "interval_failure", "document_sums"), _INTERVAL),
+        "failure": (*_AGREEMENT, "simulations.failure"),
+        "n_excerpts": ("activations.excerpt_index",),
+        "n_documents": ("excerpts.document_index",),
+        "n_tokens": ("activations.activations",),
+    },
+    "layer_summary": {
+        **_same("scores", "layer_index", "author", "scorer", "sample", "explainer", "simulator"),
+        "n_neurons": ("scores.neuron_index",),
+        **dict.fromkeys(("mean_low", "mean_high", "interval_failure"), ("scores.document_sums",)),
+        **dict.fromkeys(("mean", "n_undefined", "quantile_10", "median", "quantile_90", "share_above_half"), _SCORES),
+        **dict.fromkeys(("best_neuron", "worst_neuron"), (*_SCORES, "scores.neuron_index")),
+    },
+    "spending": {},
+}
