@@ -16,6 +16,7 @@ from dagster import AssetSelection, DagsterInstance
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
+from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, asset_key, brief
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
@@ -28,7 +29,6 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _DATA_VERSION = "dagster/data_version"
