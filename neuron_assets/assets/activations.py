@@ -55,9 +55,9 @@ def activations_asset(study: Study) -> dg.AssetsDefinition:
         shared = SharedPass(study, table_store, context.instance, context.run.tags.get(BACKFILL_TAG), excerpts)
         layers = shared.taken_over(own)
         if layers is None:
-            others = shared.others(own)
-            layers = _harvested(context, study, [*own, *others], excerpts, config.batch_size, progress(context.log))
-            shared.set_aside({key: layers[key] for key in others})
+            keys = [*own, *shared.others(own)]
+            layers = _harvested(context, study, keys, excerpts, config.batch_size, progress(context.log))
+            shared.set_aside({key: layers[key] for key in shared.others(own) if key in layers})  # some may be made now
         for table in FORWARD:
             for key in own:
                 context.add_asset_metadata(layers[key].facts, asset_key(study, table), key)
@@ -91,7 +91,7 @@ def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the 
         batch_size=batch_size,
         on_progress=on_progress,
     )
-    pass_facts = {
+    facts: dict[str, int | float | str] = {
         "layers_of_the_pass": len(keys),
         "seconds_of_the_pass": round(time.monotonic() - began, 1),
         "run_of_the_pass": context.run.run_id,
@@ -101,8 +101,8 @@ def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the 
         index = layer_index(key)
         layer = by_index[index]
         frames = {"activations": activations_frame(index, layer), "neuron_statistics": statistics_frame(index, layer)}
-        facts = {"forward_passes": layer.n_forward_passes, "tokens": layer.n_tokens, **pass_facts}
-        harvested[key] = HarvestedTables(frames, facts)
+        counts = {"forward_passes": layer.n_forward_passes, "tokens": layer.n_tokens}
+        harvested[key] = HarvestedTables(frames, counts | facts)
     return harvested
 
 

@@ -47,6 +47,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── RequestRefused
     │   └── UnreadableReply
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
+    ├── HomeUnusable            can Dagster keep its own files?
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -111,6 +112,7 @@ from neuron_assets.errors.tables import (
     ChangedInput,
     FailedWrite,
     ForeignLineage,
+    HomeUnusable,
     InvalidTable,
     MissingTable,
     NothingScored,
@@ -128,6 +130,7 @@ __all__ = [
     "ExplanationError",
     "FailedWrite",
     "ForeignLineage",
+    "HomeUnusable",
     "InvalidStudy",
     "InvalidTable",
     "KeyMissing",
