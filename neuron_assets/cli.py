@@ -191,6 +191,7 @@ def _report(neurons: Literal["all"] | None) -> None:
 
 def _materialize(console: Console, project: Project, wanted: "Wanted", *, offline: bool = False) -> int:
     from neuron_assets.assets.study_component import table_resources
+    from neuron_assets.dagster_home import named_home
     from neuron_assets.dagster_instance import opened_instance
     from neuron_assets.running import Run, materialize
     from neuron_assets.terminal import progress_bars
@@ -202,7 +203,11 @@ def _materialize(console: Console, project: Project, wanted: "Wanted", *, offlin
         console.print(Text(f"  {run.title}"))
 
     # The runs' output goes to Dagster's log, so what people read goes another way.
-    with opened_instance(project) as instance, progress_bars(console) as (of_pass, of_asking):
+    with (
+        named_home(project.dagster_home),
+        opened_instance(project) as instance,
+        progress_bars(console) as (of_pass, of_asking),
+    ):
         resources = table_resources(project.tables, project.requests, of_pass, of_asking, offline=offline)
         n_runs = materialize(wanted, instance, resources, on_run)
     if n_runs == 0:

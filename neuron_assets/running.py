@@ -21,6 +21,7 @@ from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key, layer_partitions
 from neuron_assets.assets.run_tags import run_tags
+from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UNPARTITIONED, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
@@ -33,7 +34,6 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-FORWARD = ("activations", "neuron_statistics")
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

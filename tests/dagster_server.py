@@ -45,7 +45,7 @@ class Server:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
         try:
-            with urlopen(request, timeout=30) as response:
+            with urlopen(request, timeout=120) as response:
                 answer: dict[str, Any] = json.load(response)
         except HTTPError as error:
             pytest.fail(f"{error}: {error.read().decode()}")

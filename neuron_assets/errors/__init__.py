@@ -47,6 +47,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── RequestRefused
     │   └── UnreadableReply
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
+    ├── HomeUnusable            can Dagster keep its own files?
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -115,6 +116,7 @@ from neuron_assets.errors.tables import (
     FailedRemoval,
     FailedWrite,
     ForeignLineage,
+    HomeUnusable,
     InvalidTable,
     MissingTable,
     NothingScored,
@@ -134,6 +136,7 @@ __all__ = [
     "FailedRemoval",
     "FailedWrite",
     "ForeignLineage",
+    "HomeUnusable",
     "InvalidStudy",
     "InvalidTable",
     "KeyMissing",

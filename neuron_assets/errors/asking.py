@@ -138,7 +138,10 @@ class BatchNotDone(LanguageModelError):
 
 class StoreUnusable(LanguageModelError):
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"The request store {url} cannot be used: {reason}. Nothing is asked that could not be kept.")
+        super().__init__(
+            f"The request store {url} cannot be used: {reason}. Nothing is asked that could not be kept. "
+            "Check that it can be reached and written, and that its disk has room."
+        )
 
 
 class UnreadableExport(LanguageModelError):

@@ -1,4 +1,4 @@
-"""Errors of runs and of the tables they make."""
+"""Errors of runs, of where Dagster notes them, and of the tables they make."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,14 @@ class RunFailed(NeuronAssetsError):
         super().__init__(
             f"The run {run!r} failed: {type(error).__name__}: {error}. "
             "What was made before it stays; the Dagster UI shows the run and its log."
+        )
+
+
+class HomeUnusable(NeuronAssetsError):
+    def __init__(self, home: object, reason: str) -> None:
+        super().__init__(
+            f"Dagster cannot work in its home {home}: {reason}. Check that the folder is writable and the disk has "
+            "room, or set DAGSTER_HOME to another one; the tables that were made stay."
         )
 
 

@@ -37,6 +37,8 @@ class MisbehavingServer:
     """The model's name, as replies tell it."""
     seconds: float = 0.0
     """How long a reply takes."""
+    holds: Callable[[], bool] = lambda: False
+    """As long as this is so, nobody gets a reply."""
     listed: list[Body] | None = None
     """The entries of GET /models; None: there is no such address."""
     bodies: list[Body] = field(default_factory=list)
@@ -72,6 +74,8 @@ class MisbehavingServer:
         try:
             if self.seconds:
                 await asyncio.sleep(self.seconds)
+            while self.holds():  # noqa: ASYNC110  # whatever a test thinks of, in whatever thread
+                await asyncio.sleep(0.02)
             return self.behaviour(body, number) or JSONResponse(good(body))
         finally:
             self._at_once -= 1

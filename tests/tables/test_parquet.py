@@ -57,6 +57,10 @@ def test_equal_tables_give_equal_bytes_and_hashes(tmp_path: Path) -> None:
 
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert hashes[0] == hashes[1]
+    lists = [pl.DataFrame({"a": pl.Series([[0.5], [float(i), 2.0]], dtype=pl.List(pl.Float32))}) for i in range(9)]
+    for path, rechunk in zip(paths, (True, False), strict=True):
+        write_table(path, pl.concat(lists, rechunk=rechunk), FACTS)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
     assert content_hash(table(explanation=["a", None, "d"])) != hashes[0]
 
 
@@ -149,6 +153,38 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path, monkeyp
 
     assert before == path.read_bytes()
     assert [file.name for file in path.parent.iterdir()] == ["L00.parquet"]
+
+
+BEGINNER = """
+import sys, time
+import polars as pl
+from upath import UPath
+from neuron_assets.tables.parquet import TableFacts, write_table
+
+def stop(frame, file, **options):
+    file.write(b"half a table")
+    file.flush()
+    print("begun", flush=True)
+    time.sleep(600)
+
+pl.DataFrame.write_parquet = stop
+write_table(UPath(sys.argv[1]), pl.DataFrame({"a": [1]}), TableFacts("explanations", "abc"))
+"""
+
+
+def test_what_a_killed_process_had_begun_to_write_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "L00.parquet")
+    begun = subprocess.Popen([sys.executable, "-c", BEGINNER, str(path)], stdout=subprocess.PIPE)
+    assert begun.stdout is not None
+    begun.stdout.readline()
+    write_table(path, table(), FACTS)
+    while_it_lives = len(list(tmp_path.iterdir()))
+    begun.kill()
+    begun.communicate()
+    write_table(path, table(), FACTS)
+
+    assert while_it_lives == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["L00.parquet"]
 
 
 def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
