@@ -3,15 +3,12 @@
 Here: launching, looking, killing, mending as people do. Not here: what is expected of any of it.
 """
 
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import Popen
 from typing import Any, Literal
 from urllib.error import URLError
-from urllib.request import urlopen
 
 import dagster as dg
 import psutil
@@ -21,9 +18,8 @@ from dagster import RunsFilter
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.assets.study_component import build_study, table_resources
 from neuron_assets.project import Project
-from tests.dagster_server import LAUNCH_BACKFILL, Server, started, wait_for
+from tests.dagster_server import LAUNCH_BACKFILL, Server, serving, wait_for
 
-REPOSITORY = Path(__file__).parents[1]
 FAST: Mapping[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
@@ -53,32 +49,16 @@ class Dev:
     """`dagster dev` on one project, in as many lives as it takes."""
 
     home: Path
-    process: "Popen[bytes] | None" = None
     server: Server | None = None
     n_lives: int = 0
     _life: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
         """Where it does not run. Runs that an earlier life had begun go on by themselves."""
-        if self.process is not None and self.process.poll() is None:
+        if self.server is not None and self.server.process.poll() is None:
             return
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
         self.n_lives += 1
-        url, log = f"http://127.0.0.1:{port}", self.home.parent / f"dev{self.n_lives}.log"
-        command = ["dev", "-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
-        process = self._life.enter_context(started(command, self.home, log))
-
-        def answers() -> bool:
-            assert process.poll() is None, log.read_text()
-            try:
-                with urlopen(f"{url}/server_info", timeout=5):
-                    return True
-            except (URLError, OSError):
-                return False
-
-        wait_for(answers, 120, log.read_text)
-        self.process, self.server = process, Server(url, self.home, log)
+        self.server = self._life.enter_context(serving(self.home, self.home.parent / f"dev{self.n_lives}.log"))
 
     def stop(self) -> None:
         self._life.close()
@@ -172,10 +152,10 @@ class Dev:
 
     def _processes(self, service: Service) -> list[psutil.Process]:
         """Of this life, but for those that have lost the process that started them."""
-        assert self.process is not None
+        assert self.server is not None
         found = []
         with suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(self.process.pid).children(recursive=True):
+            for process in psutil.Process(self.server.process.pid).children(recursive=True):
                 with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                     if _COMMANDS[service] in " ".join(process.cmdline()):
                         found.append(process)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,11 +12,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
 
+REPOSITORY = Path(__file__).parents[1]
 LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
   launched: launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { id: backfillId } ... on PythonError { message } } }"""
@@ -38,8 +40,7 @@ class Server:
     url: str
     home: Path
     log: Path
-    group: int
-    """Its processes, and those that carry out runs."""
+    process: "subprocess.Popen[bytes]"
 
     def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -87,7 +88,7 @@ class Server:
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it may have ended meanwhile
-                if os.getpgid(int(folder.name)) == self.group or os.getsid(int(folder.name)) == self.group:
+                if self.process.pid in {os.getpgid(int(folder.name)), os.getsid(int(folder.name))}:
                     found.append(((folder / "cmdline").read_text(), (folder / "maps").read_text()))
         return found
 
@@ -100,6 +101,27 @@ class Server:
 
         wait_for(has_ended, seconds, lambda: f"{run_id}: {found}")
         assert found["status"] == end, self.log.read_text()
+
+
+@contextmanager
+def serving(home: Path, log: Path, *code: str) -> Iterator[Server]:
+    """`dagster dev` on a free port, as soon as it answers; `code`: options that name the code, else the studies'."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = ["dev", *(code or ("-w", str(REPOSITORY / "workspace.yaml"))), "-h", "127.0.0.1", "-p", str(port)]
+    with started(command, home, log) as process:
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()
+            try:
+                with urlopen(f"{url}/server_info", timeout=5):
+                    return True
+            except (URLError, OSError):
+                return False
+
+        wait_for(answers, 180, log.read_text)
+        yield Server(url, home, log, process)
 
 
 @contextmanager

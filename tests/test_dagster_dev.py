@@ -2,23 +2,19 @@
 
 import re
 import shutil
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import dagster as dg
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.dagster_server import BACKFILL, Server, key_of, started, wait_for
+from tests.dagster_server import BACKFILL, REPOSITORY, Server, key_of, serving, started, wait_for
 from tests.scenario import write_study
 from tests.visiting import Visit
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[1]
 BY_COMMAND, BY_BACKFILL = ("L04", "L05"), ("L01", "L02", "L03")
 """The layers whose forward pass Dagster's command line makes, and those of a backfill, asked of the server."""
 
@@ -49,23 +45,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[Server]:
     """As `make dev` starts it, on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = ["dev", "-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
-    log = home.parent / "dev.log"
-    with started(command, home, log) as process:
-
-        def answers() -> bool:
-            assert process.poll() is None, log.read_text()
-            try:
-                with urlopen(f"{url}/server_info", timeout=5):
-                    return True
-            except (URLError, OSError):
-                return False
-
-        wait_for(answers, 90, log.read_text)
-        yield Server(url, home, log, process.pid)
+    with serving(home, home.parent / "dev.log") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

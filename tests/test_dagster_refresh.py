@@ -3,28 +3,24 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import dagster as dg
 import pytest
 from starlette.responses import JSONResponse, Response
 
 from neuron_assets.assets.specs import MADE_BY
-from tests.dagster_server import Server, started, wait_for
+from tests.dagster_server import REPOSITORY, Server, serving, wait_for
 from tests.language_models.misbehaving_server import Body, MisbehavingServer, running
 from tests.polite_server import answer, asking, is_a_probe
 from tests.scenario import write_study
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[1]
 BY_LAYER = ("explanations", "candidates", "simulations", "scores")
 SCHEDULE = {
     "repositoryName": "__repository__",
@@ -99,22 +95,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def server(world: World) -> Iterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", world.home.parent / "dev.log"
-    command = ["dev", "-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
-    with started(command, world.home, log) as process:
-
-        def answers() -> bool:
-            assert process.poll() is None, log.read_text()
-            try:
-                with urlopen(f"{url}/server_info", timeout=5):
-                    return True
-            except (URLError, OSError):
-                return False
-
-        wait_for(answers, 120, log.read_text)
-        yield Server(url, world.home, log)
+    with serving(world.home, world.home.parent / "dev.log") as server:
+        yield server
 
 
 def test_once_switched_on_the_layers_of_another_model_are_made_again_and_no_others(

@@ -12,6 +12,7 @@ import pytest
 
 from neuron_assets import running
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.errors import (
     BatchNotDone,
     BudgetSpent,
@@ -26,7 +27,7 @@ from neuron_assets.errors import (
     UnreadableTable,
     UnsafeBaseUrl,
 )
-from neuron_assets.running import BY_LAYER, FORWARD, Run, Wanted, materialize
+from neuron_assets.running import BY_LAYER, Run, Wanted, materialize
 from tests.scenario import make_project
 
 PASS = Run("pass", FORWARD, "L01", "L03")

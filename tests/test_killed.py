@@ -16,8 +16,8 @@ import pytest
 
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.project import Project
-from tests.dagster_backfills import REPOSITORY, Dev, Service, dev
-from tests.dagster_server import wait_for
+from tests.dagster_backfills import Dev, Service, dev
+from tests.dagster_server import REPOSITORY, wait_for
 from tests.language_models.misbehaving_server import MisbehavingServer
 from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import write_study

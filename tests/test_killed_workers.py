@@ -3,17 +3,14 @@
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import dagster as dg
 import psutil
 import pytest
 
-from tests.dagster_server import LAUNCH_RUN, Server, started, wait_for
+from tests.dagster_server import LAUNCH_RUN, REPOSITORY, Server, serving, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -39,21 +36,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """With one asset that sleeps."""
     home = tmp_path / "dagster_home"
     home.mkdir()
-    shutil.copy(Path(__file__).parents[1] / "dagster_home" / "dagster.yaml", home)
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
     (tmp_path / "sleeping.py").write_text(DEFINITIONS, encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Server(f"http://127.0.0.1:{port}", home, tmp_path / "dev.log")
-
-    def answers() -> bool:
-        try:
-            with urlopen(f"{server.url}/server_info", timeout=5):
-                return True
-        except (URLError, OSError):
-            return False
-
-    with started(["dev", "-f", str(tmp_path / "sleeping.py"), "-p", str(port)], home, server.log):
-        wait_for(answers, 120, server.log.read_text)
+    with serving(home, tmp_path / "dev.log", "-f", str(tmp_path / "sleeping.py")) as server:
         yield server
         for pid in workers(server):
             if psutil.pid_exists(pid):
