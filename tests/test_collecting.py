@@ -36,6 +36,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for wanted in (Wanted(tiny, (1,)), Wanted(gone, (1,)), Wanted(tiny, (1,), 5)):
             materialize(wanted, instance, resources, lambda _run: None)
     shutil.rmtree(root / "studies" / "gone")
+    aside = root / "data" / "gone" / ".set_aside"
+    aside.mkdir()
+    shutil.copy(root / "data" / "gone" / "activations" / "L01.parquet", aside / "backfill-activations-L01.parquet")
     (root / "data" / "requests.sqlite").write_bytes(b"answers")
     return root
 
@@ -81,8 +84,8 @@ def test_what_is_found_is_told_and_nothing_goes_without_a_yes(root: Path) -> Non
         assert f"Looked for among the bundled ones, and in:\n  {root / 'studies'}" in result.output
         assert "NEURON_ASSETS_STUDIES names no other folder" in result.output
         assert f"They left, below {root / 'data'}:" in result.output
-        assert "  gone: 8 tables (" in result.output
-        assert "the history of 10 assets" in result.output
+        assert "  gone: 9 tables (" in result.output
+        assert "the history of 11 assets" in result.output
         assert "Runs that ended more than 0 days ago, and that no latest result is from: 5 (" in result.output
         assert "tiny" not in result.output.replace(str(root), "")
         assert "Removed." not in result.output
@@ -168,7 +171,7 @@ def test_files_of_others_stay_and_are_named_and_damaged_tables_go(root: Path) ->
 
     told = {line.removeprefix("    not of this package, stays: ") for line in result.output.splitlines()}
     assert told >= {str(folder / name) for name in foreign}
-    assert "gone: 8 tables" in result.output
+    assert "gone: 9 tables" in result.output
     assert files(folder) == foreign
 
 
@@ -176,7 +179,7 @@ def test_a_folder_that_can_be_no_study_is_let_be(root: Path) -> None:
     shutil.copytree(root / "data" / "gone", root / "data" / "gone.bak")
     assert run("--yes").exit_code == 0
 
-    assert len(files(root / "data" / "gone.bak")) == 8
+    assert len(files(root / "data" / "gone.bak")) == 9
 
 
 def test_a_study_that_lies_elsewhere_or_cannot_be_read_is_not_deleted(
@@ -187,7 +190,7 @@ def test_a_study_that_lies_elsewhere_or_cannot_be_read_is_not_deleted(
     looked = run("--dry-run").output
     monkeypatch.setenv("NEURON_ASSETS_STUDIES", str(tmp_path / "more"))
 
-    assert "gone: 8 tables" in looked
+    assert "gone: 9 tables" in looked
     assert run("--yes").output == "There is nothing to remove.\n"
 
 
@@ -196,7 +199,7 @@ def test_the_history_of_a_study_goes_even_if_its_tables_went_before(root: Path, 
     instance.report_runless_asset_event(dg.AssetMaterialization(["somebody", "elses"]))
     result = run("--yes")
 
-    assert "gone: 0 tables, the history of 10 assets" in result.output
+    assert "gone: 0 tables, the history of 11 assets" in result.output
     assert {key.path[0] for key in instance.get_asset_keys()} == {"tiny", "somebody"}
 
 

@@ -51,7 +51,7 @@ class SharedPass:
 
     @property
     def folder(self) -> UPath:
-        return self.store.root / self.study.name / ".set_aside"
+        return self.store.set_aside(self.study.name)
 
     def others(self, own: Iterable[str]) -> list[str]:
         """The keys of those layers that other runs of the backfill are still to make."""

@@ -15,6 +15,7 @@ from upath import UPath
 from neuron_assets.errors import FailedRemoval, MissingTable, UnreadableTable
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.schemas import SCHEMAS
+from neuron_assets.tables.store import SET_ASIDE
 
 _ASIDE = re.compile(r"\..+\.parquet\.[0-9a-f]{8}\.partial")
 """As `write_table` calls what it writes aside."""
@@ -83,6 +84,8 @@ def _is_place_of_a_table(path: UPath, folder: UPath) -> bool:
     match path.relative_to(folder).parts:
         case (file,):
             return path.suffix == ".parquet" and file.removesuffix(".parquet") in SCHEMAS
+        case (folder_of_passes, _) if folder_of_passes == SET_ASIDE:
+            return path.suffix == ".parquet"
         case (table, file):
             return table in SCHEMAS and _LAYER.fullmatch(file) is not None
         case _:

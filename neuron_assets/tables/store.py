@@ -14,6 +14,9 @@ from neuron_assets.errors import ChangedInput, ForeignLineage, TableError
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
 
 
+SET_ASIDE = ".set_aside"
+
+
 @dataclass(frozen=True, slots=True)
 class TableStore:
     root: UPath
@@ -27,6 +30,10 @@ class TableStore:
         """`key` is the layer's partition key; None for a table that has no layers."""
         folder = self.root / study
         return folder / f"{table}.parquet" if key is None else folder / table / f"{key}.parquet"
+
+    def set_aside(self, study: str) -> UPath:
+        """The folder of tables that wait for the run that takes them over."""
+        return self.root / study / SET_ASIDE
 
     def current_facts(self, path: UPath, lineage: str, but_for: Container[str] = ()) -> TableFacts:
         """What the file says of itself, if it still stands: made by this lineage, from what its inputs hold now.
