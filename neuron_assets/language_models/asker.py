@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from neuron_assets.errors import UnreadableReply
 from neuron_assets.language_models.answered_requests import AnsweredRequest, Kept
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.limiter import Sleep
 from neuron_assets.language_models.model import LanguageModel, Replied, Usage
-from neuron_assets.method.questions import Prompt
+from neuron_assets.method.questions import Prompt, Question
 
 
 class Store(Protocol):
@@ -114,3 +115,12 @@ class Progress:
     def __str__(self) -> str:
         counts = f"{self.n_answers:,} done, {self.n_requests:,} asked, {self.n_failures:,} failed"
         return f"{counts}; {self.batch}" if self.batch else counts
+
+
+def outcome_of(question: Question[Any], replied: Replied) -> Outcome:
+    """Whether its reply can be read."""
+    try:
+        question.read(replied.reply)
+    except UnreadableReply:
+        return "unreadable"
+    return "answered"

@@ -26,7 +26,7 @@ from neuron_assets.errors import (
     UnreadableReply,
 )
 from neuron_assets.language_models.answered_requests import answered_now
-from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing
+from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing, outcome_of
 from neuron_assets.language_models.event_loop import loop_in_a_thread
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.limiter import Limiter
@@ -276,7 +276,11 @@ class _Asking:
         parameters, about = self._parameters, question.about
         answered = answered_now(key, question.prompt, replied, seconds=seconds, parameters=parameters, about=about)
         outcome = outcome_of(question, replied)
-        await self._writer.keep(answered, Requested(about, replied.identity, replied.usage, seconds, outcome))
+        try:
+            await self._writer.keep(answered, Requested(about, replied.identity, replied.usage, seconds, outcome))
+        except Exception as error:  # before anybody else can send what could not be kept either
+            self._end_by(error)
+            raise
 
     def _raise_if_all_are_refused(self, error: Exception) -> None:
         """Not where anything was ever answered: then what is left may be refused for what it says."""
@@ -289,12 +293,3 @@ class _Asking:
         return request_key(
             question.prompt, identity=identity, parameters=self._parameters, sample=question.sample, attempt=attempt
         )
-
-
-def outcome_of(question: Question[Any], replied: Replied) -> Outcome:
-    """Whether its reply can be read."""
-    try:
-        question.read(replied.reply)
-    except UnreadableReply:
-        return "unreadable"
-    return "answered"

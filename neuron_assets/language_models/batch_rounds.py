@@ -22,8 +22,7 @@ from neuron_assets.errors import (
     ServerUnreachable,
     TryAgain,
 )
-from neuron_assets.language_models.asker import Asker, Requested
-from neuron_assets.language_models.asking import outcome_of
+from neuron_assets.language_models.asker import Asker, Requested, outcome_of
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.model import Replied
 from neuron_assets.language_models.open_batches import OpenBatch, OpenBatches
