@@ -24,6 +24,7 @@ def test_two_runs_at_once_and_one_step_of_a_pool(instance: dg.DagsterInstance) -
 
     assert concurrency.run_queue_config is not None
     assert concurrency.run_queue_config.max_concurrent_runs == 2
+    assert concurrency.run_queue_config.max_user_code_failure_retries == 20  # it waits for the code to come back
     assert concurrency.pool_config.pool_granularity is not None
     assert concurrency.pool_config.pool_granularity.value == "op"
     assert concurrency.pool_config.default_pool_limit == 1

@@ -13,7 +13,6 @@ from upath import UPath
 from neuron_assets.errors import ChangedInput, ForeignLineage, TableError
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
 
-
 SET_ASIDE = ".set_aside"
 
 
