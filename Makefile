@@ -26,7 +26,7 @@ dev: .venv/base
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/dev
 	$(BIN)/python -m pytest -m "not slow" -n 2

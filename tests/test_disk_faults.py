@@ -64,7 +64,8 @@ def tables(project: Project) -> dict[str, bytes]:
 
 
 def test_a_full_disk_is_named_leaves_the_old_tables_and_once_mended_all_goes_on(tmp_path: Path) -> None:
-    project, study = make_project(tmp_path)
+    more = {"top": 30, "random": 30}  # so that Dagster's own files have room where a table has none
+    project, study = make_project(tmp_path, splits={"fewest_documents": 5, "train": more, "valid": more})
     make(project, study)
     before = tables(project)
     (study.folder / "texts" / "new.txt").write_text("A new document about sockets and files. " * 20, encoding="utf-8")

@@ -19,7 +19,7 @@ from neuron_assets.assets.checks import Finding, has_all, neurons
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
 from neuron_assets.assets.run_tags import tag_run
-from neuron_assets.assets.shared_pass import FORWARD, HarvestedTables, SharedPass
+from neuron_assets.assets.shared_pass import FORWARD, RUN_OF_THE_PASS, HarvestedTables, SharedPass
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
@@ -66,7 +66,7 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         every_neuron = partial(_has_every_neuron, study)
         for table in FORWARD:
             for key in own:
-                context.add_asset_metadata(layers[key].facts, asset_key(study, table), key)
+                context.add_asset_metadata(layers[key].told, asset_key(study, table), key)
             frames = {key: layers[key].frames[table] for key in own}
             yield from hand_over(context, study, table, frames, every_neuron)
         shared.remove(own)  # they are written: Dagster goes on here only after that
@@ -105,7 +105,7 @@ def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the 
     facts: dict[str, int | float | str] = {
         "layers_of_the_pass": len(keys),
         "seconds_of_the_pass": round(time.monotonic() - began, 1),
-        "run_of_the_pass": context.run.run_id,
+        RUN_OF_THE_PASS: context.run.run_id,
     }
     harvested = {}
     for key in keys:

@@ -24,6 +24,7 @@ from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import checked
 
 FORWARD = ("activations", "neuron_statistics")
+RUN_OF_THE_PASS = "run_of_the_pass"
 _FACTS = "facts"
 """Note of what is set aside: the facts of the pass, as JSON."""
 
@@ -35,7 +36,11 @@ class HarvestedTables:
     frames: Mapping[str, pl.DataFrame]
     """By the table's name."""
     facts: Mapping[str, int | float | str]
-    """What is told of the pass in the layer's metadata."""
+    """What is told of the pass in the layer's metadata; each is a number, but for the run that made it."""
+
+    @property
+    def told(self) -> dict[str, dg.MetadataValue | int | float | str]:
+        return {**self.facts, RUN_OF_THE_PASS: dg.MetadataValue.dagster_run(str(self.facts[RUN_OF_THE_PASS]))}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ IN_PLACES_OF_THEIR_OWN = {
     "sample",
     "best_and_worst",
     "made_by",
+    "run_of_the_pass",
     "dagster/column_schema",
     "dagster/column_lineage",
     "dagster/code_references",

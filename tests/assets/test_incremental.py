@@ -7,9 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from upath import UPath
 
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
+from neuron_assets.tables.parquet import read_facts, read_table, write_table
 from tests.scenario import make_project
 from tests.served_tables import LAYERS, make, metadata, path_of, read
 
@@ -102,16 +104,14 @@ def test_a_scorer_less_takes_its_rows_away(grown: Project) -> None:
 
 
 def test_a_simulation_that_failed_is_made_again(grown: Project) -> None:
-    from neuron_assets.tables.parquet import read_facts, read_table, write_table
-
-    path = path_of(grown, "simulations", 1)
-    rows = read_table(path, "simulations")  # type: ignore[arg-type]
+    path = UPath(path_of(grown, "simulations", 1))
+    rows = read_table(path, "simulations")
     first = pl.int_range(pl.len()) == 0
     damaged = rows.with_columns(
         pl.when(first).then(None).otherwise(pl.col("simulated")).alias("simulated"),
         pl.when(first).then(pl.lit("nobody answered")).otherwise(pl.col("failure")).alias("failure"),
     )
-    write_table(path, damaged, read_facts(path))  # type: ignore[arg-type]
+    write_table(path, damaged, read_facts(path))
     study = change(grown, neurons={"per_layer": 4})
 
     make(grown, study)
