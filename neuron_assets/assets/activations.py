@@ -19,7 +19,7 @@ from neuron_assets.assets.checks import Finding, has_all, neurons
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
 from neuron_assets.assets.run_tags import tag_run
-from neuron_assets.assets.shared_pass import FORWARD, RUN_OF_THE_PASS, HarvestedTables, SharedPass
+from neuron_assets.assets.shared_pass import FORWARD, MADE_BY_RUN, HarvestedTables, SharedPass
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
@@ -105,7 +105,7 @@ def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the 
     facts: dict[str, int | float | str] = {
         "layers_of_the_pass": len(keys),
         "seconds_of_the_pass": round(time.monotonic() - began, 1),
-        RUN_OF_THE_PASS: context.run.run_id,
+        MADE_BY_RUN: context.run.run_id,
     }
     harvested = {}
     for key in keys:

@@ -5,7 +5,7 @@ Put here: the asset `explanations`. Keep out: how explanations are made (`method
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 import polars as pl
@@ -63,10 +63,9 @@ def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         activations: StoredTable,
     ) -> Result:
         tag_run(context, study)
-        began = time.monotonic()
-        wanted = study.neuron_indices(layer_index(context.partition_key), config.asked)
-        lineage = lineages(study)["explanations"]
-        there = table_store.current(study.name, "explanations", lineage, context.partition_key)
+        began, layer = time.monotonic(), context.partition_key
+        wanted = study.neuron_indices(layer_index(layer), config.asked)
+        there = table_store.current(study.name, "explanations", lineages(study)["explanations"], layer)
         about = errand(context, desk, "explanations")
         with trying_again(context, desk.waits), open_explainer(study, desk, about) as explainer:
             seen_by_step(context, asset_key(study, "explainer_model"), explainer.identity)
@@ -81,9 +80,8 @@ def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
             ask_lost_again(context, desk.waits, n_lost)
             facts = _facts(study, frame, made, records) | {"lost": n_lost}
             facts |= {"explainer": brief(explainer.identity), **explainer.facts()}
-        context.add_asset_metadata(
-            facts | made_by(frame) | seconds_since(began), asset_key(study, "explanations"), context.partition_key
-        )
+        facts |= made_by(frame) | seconds_since(began)
+        context.add_asset_metadata(facts, asset_key(study, "explanations"), layer)
         notes = asking_notes(explainer.identity, n_lost)
         yield from hand_over(
             context, study, "explanations", frame, lambda rows: _found(study, rows, wanted), notes=notes
@@ -109,10 +107,8 @@ def _found(study: Study, frame: pl.DataFrame, wanted: Sequence[int]) -> list[Fin
     ]
 
 
-def _facts(
-    study: Study, frame: pl.DataFrame, made: pl.DataFrame, records: list[NeuronRecord]
-) -> dict[str, dg.MetadataValue | int | str]:
-    facts: dict[str, dg.MetadataValue | int | str] = {
+def _facts(study: Study, frame: pl.DataFrame, made: pl.DataFrame, records: list[NeuronRecord]) -> dict[str, Any]:
+    facts: dict[str, Any] = {
         "explained_now": made.height,
         "kept": frame.height - made.height,
         "failures": frame["failure"].count(),

@@ -15,6 +15,8 @@ from typing import Any
 import dagster as dg
 from dagster import AutomationCondition as Condition
 from dagster import DagsterInstance
+from dagster._check import CheckError  # what a wrong cron raises; it has no public name
+from dagster._core.definitions.run_request import InstigatorType  # whose state it is; nor has this
 
 from neuron_assets.assets.specs import MADE_BY, ROLES, Role, asset_key
 from neuron_assets.errors import InvalidStudy
@@ -37,15 +39,43 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {"layer_summary": ("scores",), "spendin
 """The tables of all layers, and those of a layer after whose refresh they are made again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who filled a role when the schedule looked last."""
+
+    identity: str
+    storage_id: int
+    """Of that observation, among all that Dagster has recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a layer's own metadata tell of how it was made."""
+
+    whose: Mapping[str, str]
+    """By role; nothing of a role that it does not tell."""
+    n_lost: int
+    """To how many of its questions nobody answered."""
+    storage_id: int
+
+    def is_behind(self, role: Role, seen: Seen | None) -> bool:
+        """Whether the schedule saw later that another would make it; what was made since is left to its next look."""
+        if seen is None or role not in self.whose or self.storage_id > seen.storage_id:
+            return False
+        return self.whose[role] != seen.identity or self.n_lost > 0
+
+
 @dataclass(frozen=True)
 class MadeByAnother(Condition[dg.AssetKey]):
-    """The layers whose rows another model made than the one that the schedule saw last."""
+    """The layers that hang on the work of another model than the one that the schedule saw, or on lost questions."""
 
-    roles: tuple[Role, ...]
+    table: str
+    on_by_default: bool
+    """Whether the schedule runs where nobody has switched it on or off."""
 
     @property
     def name(self) -> str:
-        return f"made by another {' or '.join(self.roles)}"
+        return f"{self.table} made by another {' or '.join(HANGS_ON[self.table])}"
 
     @property
     def description(self) -> str:
@@ -53,14 +83,18 @@ class MadeByAnother(Condition[dg.AssetKey]):
 
     def evaluate(self, context: Any) -> dg.AutomationResult[dg.AssetKey]:
         view, key = context.asset_graph_view, context.key
-        now = {role: seen_by_schedule(view.instance, key.path[0], role) for role in self.roles}
-        if not any(now.values()):
+        study, instance = key.path[0], view.instance
+        if not _is_on(instance, study, by_default=self.on_by_default):
             return dg.AutomationResult(context, context.get_empty_subset())
+        seen = {role: seen_by_schedule(instance, study, role) for role in HANGS_ON[self.table]}
+        above = list(HANGS_ON)[: list(HANGS_ON).index(self.table) + 1]
         layers = {
             layer
-            for layer, whose in recorded(view.instance, key).items()
-            if any(now[role] and role in whose and whose[role] != now[role] for role in self.roles)
+            for table in above
+            for layer, made in recorded(instance, dg.AssetKey([study, table])).items()
+            if any(made.is_behind(role, seen[role]) for role in HANGS_ON[table])
         } & set(context.candidate_subset.expensively_compute_partition_keys())
+        layers &= recorded(instance, key).keys()  # a layer that was never made stays so
         return dg.AutomationResult(context, view.get_subset_from_partition_keys(key, context.partitions_def, layers))
 
 
@@ -84,12 +118,12 @@ class BehindARefresh(Condition[dg.AssetKey]):
         return dg.AutomationResult(context, context.candidate_subset if is_behind else context.get_empty_subset())
 
 
-def seen_by_schedule(instance: DagsterInstance, study: str, role: Role) -> str | None:
-    """Who filled the role when the schedule looked last; None where it never did."""
+def seen_by_schedule(instance: DagsterInstance, study: str, role: Role) -> Seen | None:
+    """None where it never looked."""
     for record in instance.fetch_observations(dg.AssetKey([study, f"{role}_model"]), limit=50).records:
         observation = record.asset_observation
         if observation and observation.metadata.get(OBSERVED_BY) == dg.TextMetadataValue(schedule_name(study)):
-            return observation.data_version
+            return Seen(str(observation.data_version), record.storage_id)
     return None
 
 
@@ -99,14 +133,14 @@ def outdated_layers(instance: DagsterInstance, study: Study, role: Role, now: st
     found = {
         layer
         for table in tables
-        for layer, whose in recorded(instance, asset_key(study, table)).items()
-        if whose.get(role, now) != now
+        for layer, made in recorded(instance, asset_key(study, table)).items()
+        if made.whose.get(role, now) != now
     }
     return sorted(found)
 
 
-def recorded(instance: DagsterInstance, key: dg.AssetKey) -> Mapping[str, Mapping[str, str]]:
-    """Of each layer that is there, whose work it is by role; nothing for one that does not tell."""
+def recorded(instance: DagsterInstance, key: dg.AssetKey) -> Mapping[str, Made]:
+    """How each layer that is there was made last."""
     # Not public: the latest event of each partition. Asked for one by one they would be a query a layer.
     latest = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -114,21 +148,29 @@ def recorded(instance: DagsterInstance, key: dg.AssetKey) -> Mapping[str, Mappin
     if not latest:
         return {}
     wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=list(latest.values()))
-    whose: dict[str, Mapping[str, str]] = {}
+    found = {}
     for record in instance.fetch_materializations(wanted, limit=len(latest)).records:
-        made = record.asset_materialization
-        told = made.metadata.get(MADE_BY) if made else None
-        if made and made.partition and isinstance(told, dg.JsonMetadataValue) and isinstance(told.value, dict):
-            whose[made.partition] = {str(role): str(identity) for role, identity in told.value.items()}
-    return whose
+        if record.asset_materialization and record.asset_materialization.partition:
+            metadata = record.asset_materialization.metadata
+            told, lost = metadata.get(MADE_BY), metadata.get("lost")
+            whose = told.value if isinstance(told, dg.JsonMetadataValue) and isinstance(told.value, dict) else {}
+            n_lost = lost.value if isinstance(lost, dg.IntMetadataValue) and lost.value else 0
+            by_role = {str(role): str(identity) for role, identity in whose.items()}
+            found[record.asset_materialization.partition] = Made(by_role, n_lost, record.storage_id)
+    return found
 
 
 def conditions(study: Study) -> Mapping[str, Condition[dg.AssetKey]]:
-    """Of each table that is refreshed by itself, when that is."""
-    tick = Condition.cron_tick_passed(study.refresh.cron, study.refresh.timezone)
+    """Of each table that is refreshed by itself, when that is; raises InvalidStudy for a cron that is none."""
+    try:
+        tick = Condition.cron_tick_passed(study.refresh.cron, study.refresh.timezone)
+    except CheckError as error:
+        problem = f"`refresh.cron`: {study.refresh.cron!r} is no cron expression of five fields, such as 0 3 * * *"
+        raise InvalidStudy(study.folder / "study.yaml", [problem]) from error
     at_rest = ~Condition.in_progress() & ~Condition.any_deps_in_progress()
     once = ~Condition.newly_requested().since(tick)
-    made_by_another = {table: MadeByAnother(roles) & at_rest & once for table, roles in HANGS_ON.items()}
+    on_by_default = not _costs_money(study)
+    made_by_another = {table: MadeByAnother(table, on_by_default) & at_rest & once for table in HANGS_ON}
     once_each = ~Condition.newly_requested().since(tick | Condition.any_deps_updated())
     behind = {table: BehindARefresh(inputs) & at_rest & once_each for table, inputs in FOLLOWS.items()}
     return made_by_another | behind
@@ -139,10 +181,7 @@ def schedule_name(study: str) -> str:
 
 
 def refresh(study: Study) -> dg.Definitions:
-    """The schedule that looks who answers, and the sensor that has outdated layers made again.
-
-    Raises InvalidStudy for a time that is no cron expression.
-    """
+    """The schedule that looks who answers, and the sensor that has outdated layers made again."""
     off = _costs_money(study)
     text = (
         "Looks who explains and who simulates, once a tick. Layers that another model made are then explained, "
@@ -152,29 +191,32 @@ def refresh(study: Study) -> dg.Definitions:
         f" **Off until you switch it on, for it costs money.** Observe `{study.name}/explainer_model` by hand before: "
         "its metadata tell what a refresh would take. The study's budget holds."
     )
-    try:
-        schedule = dg.ScheduleDefinition(
-            name=schedule_name(study.name),
-            cron_schedule=study.refresh.cron,
-            execution_timezone=study.refresh.timezone,
-            target=dg.AssetSelection.assets(*(asset_key(study, f"{role}_model") for role in ROLES)),
-            description=text + costs if off else text,
-            default_status=dg.DefaultScheduleStatus.STOPPED if off else dg.DefaultScheduleStatus.RUNNING,
-            tags={"neuron_assets/study": study.name},
-        )
-    except dg.DagsterInvalidDefinitionError as error:
-        problem = f"`refresh.cron`: {study.refresh.cron!r} is no cron expression of five fields, such as 0 3 * * *"
-        raise InvalidStudy(study.folder / "study.yaml", [problem]) from error
+    schedule = dg.ScheduleDefinition(
+        name=schedule_name(study.name),
+        cron_schedule=study.refresh.cron,
+        execution_timezone=study.refresh.timezone,
+        target=dg.AssetSelection.assets(*(asset_key(study, f"{role}_model") for role in ROLES)),
+        description=text + costs if off else text,
+        default_status=dg.DefaultScheduleStatus.STOPPED if off else dg.DefaultScheduleStatus.RUNNING,
+        tags={"neuron_assets/study": study.name},
+    )
     sensor = dg.AutomationConditionSensorDefinition(
         name=f"{study.name}__automation",
         target=dg.AssetSelection.groups(study.name, include_sources=True),
-        description=f"Makes layers again that the schedule `{schedule.name}` found outdated; without it, nothing.",
+        description=f"Makes layers again that the schedule `{schedule.name}` found outdated; nothing while that is off.",
         default_status=dg.DefaultSensorStatus.RUNNING,
         run_tags={"neuron_assets/study": study.name, _REFRESHED: "true"},
         use_user_code_server=True,  # the conditions are our own
         emit_backfills=False,
     )
     return dg.Definitions(schedules=[schedule], sensors=[sensor])
+
+
+def _is_on(instance: DagsterInstance, study: str, *, by_default: bool) -> bool:
+    """Whether the study's schedule runs."""
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    known = [state.is_running for state in states if state.name == schedule_name(study)]
+    return any(known) if known else by_default
 
 
 def _costs_money(study: Study) -> bool:

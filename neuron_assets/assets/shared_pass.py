@@ -24,7 +24,7 @@ from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import checked
 
 FORWARD = ("activations", "neuron_statistics")
-RUN_OF_THE_PASS = "run_of_the_pass"
+MADE_BY_RUN = "run_of_the_pass"
 _FACTS = "facts"
 """Note of what is set aside: the facts of the pass, as JSON."""
 
@@ -40,7 +40,7 @@ class HarvestedTables:
 
     @property
     def told(self) -> dict[str, dg.MetadataValue | int | float | str]:
-        return {**self.facts, RUN_OF_THE_PASS: dg.MetadataValue.dagster_run(str(self.facts[RUN_OF_THE_PASS]))}
+        return {**self.facts, MADE_BY_RUN: dg.MetadataValue.dagster_run(str(self.facts[MADE_BY_RUN]))}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

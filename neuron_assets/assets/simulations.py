@@ -49,11 +49,10 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         candidates: pl.DataFrame,
     ) -> Result:
         tag_run(context, study)
-        began = time.monotonic()
+        began, layer = time.monotonic(), context.partition_key
         rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
-        lineage = lineages(study)["simulations"]
-        there = table_store.current(study.name, "simulations", lineage, context.partition_key, but_for={"candidates"})
+        there = table_store.current(study.name, "simulations", lineages(study)["simulations"], layer, {"candidates"})
         about = errand(context, desk, "simulations")
         with trying_again(context, desk.waits), open_simulator(study, desk, about) as simulator:
             seen_by_step(context, asset_key(study, "simulator_model"), simulator.identity)
@@ -64,24 +63,26 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
             made = [kept[one.key] if one.key in kept else one.rows(simulator.identity, coming) for one in tried]
             facts = {"simulator": brief(simulator.identity), **simulator.facts()}
         frame = pl.concat([empty("simulations"), *made])
-        facts |= _sample(study, tried, frame)
         facts |= {"kept": sum(one.key in kept for one in tried), "failures": frame["failure"].count(), "lost": n_lost}
-        facts |= made_by(candidates, frame) | seconds_since(began)
-        context.add_asset_metadata(facts, asset_key(study, "simulations"), context.partition_key)
-        notes = asking_notes(simulator.identity, n_lost)
-        shown = shown_documents(activations, excerpts, rows["neuron_index"].unique().to_list())
+        facts |= _sample(study, tried, frame) | made_by(candidates, frame) | seconds_since(began)
+        context.add_asset_metadata(facts, asset_key(study, "simulations"), layer)
+        apart = _apart(frame, excerpts, activations)
         expected = expected_simulations(candidates, rows, study.scoring.top)
-        apart = scored_apart(excerpts, shown, frame.join(excerpts, on="excerpt_index")["document_index"])
         yield from hand_over(
             context,
             study,
             "simulations",
             frame,
             lambda rows: [apart, *_found(study, rows, candidates, expected)],
-            notes=notes,
+            notes=asking_notes(simulator.identity, n_lost),
         )
 
     return simulations
+
+
+def _apart(frame: pl.DataFrame, excerpts: pl.DataFrame, activations: StoredTable) -> Finding:
+    shown = shown_documents(activations, excerpts, frame["neuron_index"].unique().to_list())
+    return scored_apart(excerpts, shown, frame.join(excerpts, on="excerpt_index")["document_index"])
 
 
 def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected: pl.DataFrame) -> list[Finding]:

@@ -31,8 +31,8 @@ def trying_again(context: dg.AssetExecutionContext, waits: Sequence[float]) -> I
 
 
 def ask_lost_again(context: dg.AssetExecutionContext, waits: Sequence[float], n_lost: int) -> None:
-    """The same where single questions got no answer; after the last try they stay rows with a failure."""
-    if n_lost and context.retry_number < len(waits):
+    """The same where single questions got no answer, but once: those that fail again stay rows with a failure."""
+    if n_lost and waits and context.retry_number == 0:
         raise _another_try(context, waits, f"{n_lost} questions got no answer.")
 
 

@@ -14,6 +14,8 @@ import yaml
 from neuron_assets.assets.refreshing import outdated_layers, schedule_name
 from neuron_assets.assets.specs import Role
 from neuron_assets.assets.study_component import build_study, table_resources
+from neuron_assets.definitions import build_definitions
+from neuron_assets.errors import InvalidStudy
 from neuron_assets.project import Project
 from neuron_assets.study import read_study
 from tests.polite_server import asking, is_a_probe, polite_server
@@ -188,6 +190,34 @@ def test_a_lost_cursor_misses_nothing(world: World) -> None:
     assert world.look(NIGHT + DAY, forgotten=True) == all_of("L01", "L02")
 
 
+def test_layers_made_by_hand_since_the_schedule_looked_are_left_alone(world: World) -> None:
+    world.tick()
+    world.change(explainer=FEWER_RULES)
+    world.make(all_of("L01", "L02"))
+
+    assert world.look(NIGHT) == {}
+    assert world.look(NIGHT + DAY) == {}
+
+
+def test_a_layer_with_lost_questions_is_asked_for_again_with_all_that_hangs_on_it(world: World) -> None:
+    study = read_study(world.path)
+    metadata: dict[str, Any] = {"made_by": dg.MetadataValue.json({"explainer": study.explainer_identity}), "lost": 3}
+    made = dg.AssetMaterialization(["tiny", "explanations"], partition="L02", metadata=metadata)
+    world.instance.report_runless_asset_event(made)
+    world.tick()
+
+    assert world.look(NIGHT) == all_of("L02")
+
+
+def test_a_time_that_is_none_is_told_and_leaves_other_studies_alone(world: World) -> None:
+    world.change(refresh={"cron": "every night"})
+
+    with pytest.raises(InvalidStudy, match=r"refresh\.cron.*'every night' is no cron expression"):
+        build_study(read_study(world.path))
+    keys = build_definitions(world.project).resolve_all_asset_keys()
+    assert {dg.AssetKey(["tiny", "unreadable_study"]), dg.AssetKey(["bundled", "scores"])} <= set(keys)
+
+
 def test_a_layer_that_tells_nobody_is_left_alone(world: World) -> None:
     world.instance.report_runless_asset_event(dg.AssetMaterialization(["tiny", "explanations"], partition="L05"))
     world.change(explainer=FEWER_RULES)
@@ -253,3 +283,4 @@ def test_a_look_at_a_hosted_model_is_one_request_and_tells_what_a_refresh_would_
         assert told["outdated_layers"] == "L01, L02"
         assert str(told["refresh_takes_explainer"]).startswith("6 requests to ")  # three neurons of two layers
         assert "price unknown" in str(told["refresh_takes_simulator"])
+        assert world.look(NIGHT) == {}  # nobody has switched the schedule on
