@@ -203,7 +203,7 @@ def refresh(study: Study) -> dg.Definitions:
     sensor = dg.AutomationConditionSensorDefinition(
         name=f"{study.name}__automation",
         target=dg.AssetSelection.groups(study.name, include_sources=True),
-        description=f"Makes layers again that the schedule `{schedule.name}` found outdated; nothing while that is off.",
+        description=f"Makes layers again that `{schedule.name}` found outdated; nothing while that is off.",
         default_status=dg.DefaultSensorStatus.RUNNING,
         run_tags={"neuron_assets/study": study.name, _REFRESHED: "true"},
         use_user_code_server=True,  # the conditions are our own
