@@ -11,9 +11,6 @@ import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
-
-# There is no public way to make a backfill without a daemon.
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from upath import UPath
 
 from neuron_assets.abandoned_runs import process_tags
@@ -98,7 +95,6 @@ def test_what_is_found_is_told_and_nothing_goes_without_a_yes(root: Path) -> Non
 
 def test_a_deleted_study_goes_with_its_history_and_the_others_stay(root: Path) -> None:
     others = {name for name in files(root / "data") if not name.startswith("gone/")}
-    elses = instance_with_names_like_ours(root)
     result = run(answer="y\n")
     with dg.DagsterInstance.local_temp(str(root / "dagster_home")) as instance:
         studies = {key.path[0] for key in instance.get_asset_keys()}
@@ -107,17 +103,8 @@ def test_a_deleted_study_goes_with_its_history_and_the_others_stay(root: Path) -
     assert result.output.endswith("Removed.\n")
     assert files(root / "data") == others
     assert not (root / "data" / "gone").exists()
-    assert studies == {"tiny", *elses}
+    assert studies == {"tiny"}
     assert run("--yes").output == "There is nothing to remove.\n"
-
-
-def instance_with_names_like_ours(root: Path) -> set[str]:
-    """Assets of somebody else's in the same Dagster instance: first parts of their keys."""
-    with dg.DagsterInstance.local_temp(str(root / "dagster_home")) as instance:
-        instance.report_runless_asset_event(dg.AssetMaterialization(["sales", "scores"], metadata={"rows": 3}))
-        instance.report_runless_asset_event(dg.AssetMaterialization(["gone", "dashboard"], metadata={"content": "x"}))
-        instance.report_runless_asset_event(dg.AssetObservation(["weather", "corpus"]))
-    return {"sales", "gone", "weather"}
 
 
 def test_a_yes_in_advance_takes_no_study_but_those_named(root: Path) -> None:
@@ -135,36 +122,6 @@ def test_a_yes_in_advance_takes_no_study_but_those_named(root: Path) -> None:
     assert kept == before
     assert named.exit_code == 0, named.output
     assert files(root / "data") == {name for name in before if not name.startswith("gone/")}
-
-
-def test_a_folder_of_studies_that_is_missing_ends_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = files(root / "data")
-    monkeypatch.setenv("NEURON_ASSETS_STUDIES", str(root / "not_mounted"))
-    result = run("--yes", "--study", "gone")
-
-    assert result.exit_code == 2
-    assert f"{root / 'not_mounted'}, named in NEURON_ASSETS_STUDIES, does not exist" in result.output
-    assert files(root / "data") == before
-
-
-def test_what_a_pass_set_aside_goes_once_its_backfill_is_over(root: Path, instance: dg.DagsterInstance) -> None:
-    aside = root / "data" / "tiny" / ".set_aside"
-    aside.mkdir()
-    backfill = PartitionBackfill("running", BulkActionStatus.REQUESTED, False, {}, 0.0)  # noqa: FBT003
-    instance.add_backfill(backfill)
-    instance.add_backfill(PartitionBackfill("ended", BulkActionStatus.COMPLETED_FAILED, False, {}, 0.0))  # noqa: FBT003
-    for name in ("running", "ended", "no-body-knows"):
-        (aside / f"{name}-neuron_statistics-L01.parquet").write_bytes(b"x")
-    (aside / "mine.parquet").write_bytes(b"x")
-    first = run("--yes")
-    left = files(aside)
-    instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))
-    second = run("--yes")
-
-    assert "Tables set aside for runs of backfills that are over: 2 (" in first.output
-    assert left == {"running-neuron_statistics-L01.parquet", "mine.parquet"}
-    assert "backfills that are over: 1 (" in second.output
-    assert files(aside) == {"mine.parquet"}
 
 
 def test_only_runs_that_nothing_rests_on_are_forgotten_and_their_files_are_gone(
@@ -330,12 +287,3 @@ def test_a_file_that_cannot_be_removed_is_named(root: Path, monkeypatch: pytest.
     assert result.exit_code == 1
     assert ".parquet could not be removed (Permission denied)" in result.output
     assert "Traceback" not in result.output
-
-
-def test_where_there_is_no_project_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "nowhere"))
-    result = run("--yes")
-
-    assert result.exit_code == 0
-    assert result.output.startswith("There is no project here: ")
-    assert not list(tmp_path.iterdir())
