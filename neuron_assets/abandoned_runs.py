@@ -4,8 +4,12 @@ Here: how a run tells where and by which process it is made, and how one is ende
 making runs (`running.py`), and starting them (`run_launcher.py`).
 """
 
+import hashlib
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -13,8 +17,8 @@ from dagster import DagsterInstance
 
 _HOST, _PROCESS = "neuron_assets/host", "neuron_assets/process"
 _NO_RETRIES = {"dagster/max_retries": "0"}
-_CLOCK_MAY_BE_SET = 60
-"""By so many seconds, without a process being taken for another one."""
+_SAME_START = 2
+"""Seconds: the time since the machine was started is known to about one."""
 _NOT_ENDED = (
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -24,19 +28,29 @@ _NOT_ENDED = (
 
 
 def host_tags() -> Mapping[str, str]:
-    """The tags of a run that a process of this machine will make; its log will tell which."""
-    return {_HOST: socket.gethostname()}
+    """The tags of a run that a process of this machine will make; the run, or else its log, will tell which."""
+    return {_HOST: _this_host()}
+
+
+def maker_tags() -> Mapping[str, str]:
+    """The tags of a run that this process makes, whoever launched it."""
+    process = psutil.Process()
+    return {**host_tags(), _PROCESS: f"{process.pid} of {_start(process):.2f}"}
 
 
 def process_tags() -> Mapping[str, str]:
-    """The tags of a run that this process makes; the daemon does not know its job, and could not start it again."""
-    process = psutil.Process()
-    return {**host_tags(), _PROCESS: f"{process.pid} of {_start(process):.2f}", **_NO_RETRIES}
+    """The same of a run that no daemon launched: it does not know the job, and could not start it again."""
+    return {**maker_tags(), **_NO_RETRIES}
+
+
+def inherited_tags(run: dg.DagsterRun) -> Collection[str]:
+    """Those tags of a run not yet launched that tell of a process: of the run that it repeats."""
+    return {_HOST, _PROCESS} & run.tags.keys()
 
 
 def is_abandoned(instance: DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the process of the run is gone, as far as can be told from this machine."""
-    return run.tags.get(_HOST) == socket.gethostname() and not _is_made(instance, run)
+    return run.tags.get(_HOST) == _this_host() and not _is_made(instance, run)
 
 
 def abandoned_runs(instance: DagsterInstance) -> Sequence[dg.DagsterRun]:
@@ -52,26 +66,24 @@ def end_abandoned_runs(instance: DagsterInstance) -> None:
     for run in abandoned_runs(instance):
         instance.report_run_failed(
             run,
-            f"The process on {run.tags[_HOST]} that made this run is gone: killed, or the machine went down. "
+            f"The process on {socket.gethostname()} that made this run is gone: killed, or the machine went down. "
             "What was made before it stays; materialize again to go on from there.",
         )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _is_made(instance: DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether its process still runs; another one may have got its number."""
-    if _PROCESS in run.tags:
-        number, _, start = run.tags[_PROCESS].partition(" of ")
-        return _runs(int(number), lambda process: abs(_start(process) - float(start)) < 1)
-    events = [
-        (entry.get_dagster_event().engine_event_data.metadata.get("pid"), entry.timestamp)
+    """Whether its process still runs, as far as is known; another one may have got its number."""
+    if told := run.tags.get(_PROCESS):
+        number, _, start = told.partition(" of ")
+        return _runs(int(number), lambda process: abs(_start(process) - float(start)) < _SAME_START)
+    # No step has begun yet. The log tells the number, and the time of day, which is no proof: clocks are set.
+    logged = [
+        entry.get_dagster_event().engine_event_data.metadata.get("pid")
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     ]
-    told = [(int(str(number.value)), time) for number, time in events if number is not None]
-    if not told:
-        return True  # not yet
-    number_told, time_told = told[-1]
-    return _runs(number_told, lambda process: process.create_time() < time_told + _CLOCK_MAY_BE_SET)
+    numbers = [int(str(number.value)) for number in logged if number is not None]
+    return not numbers or _runs(numbers[-1], lambda _process: True)
 
 
 def _runs(number: int, is_it: Callable[[psutil.Process], bool]) -> bool:
@@ -80,8 +92,21 @@ def _runs(number: int, is_it: Callable[[psutil.Process], bool]) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and is_it(process)
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:
+        return True  # another user's, and nothing more can be said
 
 
 def _start(process: psutil.Process) -> float:
     """In seconds since the machine was started: unlike the time of day, nobody sets that."""
     return float(process.create_time() - psutil.boot_time())
+
+
+@cache
+def _this_host() -> str:
+    """Machine and space of process numbers: containers and copies of a machine often have one host name."""
+    known = [socket.gethostname()]
+    with suppress(OSError):
+        known.append(Path("/etc/machine-id").read_text(encoding="utf-8"))
+    with suppress(OSError):
+        known.append(str(Path("/proc/self/ns/pid").readlink()))
+    return f"{known[0]} {hashlib.sha256(repr(known).encode()).hexdigest()[:12]}"

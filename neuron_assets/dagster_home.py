@@ -1,39 +1,45 @@
-"""What goes wrong with Dagster's own files, said in words: a home that cannot be written, a database that is full.
+"""What goes wrong with Dagster's own files, said in words: an unwritable home, a database full or lost.
 
-Here: naming the home as the culprit. Not here: our own tables and request store, which name themselves.
+Here: naming the home as the culprit, or the database server where that keeps the history. Not here: our own tables
+and request store, which name themselves.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from neuron_assets.errors import HomeUnusable, RunFailed
+from neuron_assets.errors import HistoryUnusable, HomeUnusable, NeuronAssetsError, RunFailed
 
 
 @contextmanager
 def named_home(home: Path) -> Iterator[None]:
-    """Raises HomeUnusable in place of the errors of the files below `home` and of Dagster's databases."""
+    """Raises HomeUnusable or HistoryUnusable in place of errors of files below `home` and of Dagster's databases."""
     try:
         yield
-    except (SQLAlchemyError, RunFailed) as error:
-        told = _database_error(error)
-        if told is None:
-            raise
-        raise HomeUnusable(home, told) from error
     except OSError as error:
         if not Path(str(error.filename)).is_relative_to(home):
             raise
         raise HomeUnusable(home, str(error)) from error
+    except Exception as error:  # after some tries, Dagster wraps what a lost server's driver raises
+        told = _database_error(error)
+        if told is None or (isinstance(error, NeuronAssetsError) and not isinstance(error, RunFailed)):
+            raise
+        origin = told.orig if isinstance(told, DBAPIError) else told
+        reason = str(origin).partition("\n")[0] or type(origin).__name__
+        if isinstance(origin, sqlite3.Error):
+            raise HomeUnusable(home, reason) from error
+        raise HistoryUnusable(home / "dagster.yaml", reason) from error
 
 
-def _database_error(error: BaseException | None) -> str | None:
+def _database_error(error: BaseException | None) -> SQLAlchemyError | None:
     """What Dagster's database said, if that is behind the error; our own raises StoreUnusable."""
     seen: set[int] = set()  # chains of contexts may be circles
     while error is not None and id(error) not in seen:
         if isinstance(error, SQLAlchemyError):
-            return str(error.orig if isinstance(error, DBAPIError) else error).splitlines()[0]
+            return error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neuron_assets.errors import NotDeleted, StudyFolderMissing
 from neuron_assets.project import Project, current_project
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     help="Runs that ended longer ago are forgotten, but for those that the latest result of a layer is from.",
 )
 @click.option("--dry-run", is_flag=True, help="Only tell.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def gc(days: int, *, dry_run: bool, yes: bool) -> None:
-    """Remove what is no longer needed: tables of deleted studies, broken-off writes, old runs. It tells, then asks."""
+@click.option("--yes", is_flag=True, help="Do not ask; of studies, only those named by --study go then.")
+@click.option("--study", "named", multiple=True, help="Of the deleted studies only this one; may be given repeatedly.")
+def gc(days: int, *, dry_run: bool, yes: bool, named: tuple[str, ...]) -> None:
+    """Remove what is no longer needed: data of deleted studies, broken-off writes, old runs. It tells, then asks."""
     from upath import UPath
 
     from neuron_assets.collecting import find_garbage, remove_garbage
@@ -37,13 +39,19 @@ def gc(days: int, *, dry_run: bool, yes: bool) -> None:
     if not project.dagster_home.exists():
         click.echo(f"There is no project here: {project.dagster_home} does not exist.")
         return
-    root = UPath(project.tables)
+    for folder in project.study_folders[1:]:
+        if not folder.is_dir():
+            raise StudyFolderMissing(folder)
+    root, studies = UPath(project.tables), project.study_files()
     with opened_instance(project) as instance:
-        garbage = find_garbage(root, project.study_files(), instance, days)
+        garbage = find_garbage(root, studies, instance, days, only=named if named or yes else None)
+        if unknown := set(named) - {study.name for study in garbage.studies}:
+            raise NotDeleted(min(unknown), studies)
+        if garbage or garbage.spared:
+            click.echo("\n".join(_told(garbage, project, days)))
         if not garbage:
             click.echo("There is nothing to remove.")
             return
-        click.echo("\n".join(_told(garbage, project, days)))
         if dry_run or not (yes or click.confirm("Remove all this?")):
             click.echo("Nothing was removed.")
             return
@@ -52,7 +60,7 @@ def gc(days: int, *, dry_run: bool, yes: bool) -> None:
 
 
 def _told(garbage: "Garbage", project: Project, days: int) -> Iterator[str]:
-    if garbage.studies:
+    if garbage.studies or garbage.spared:
         yield "Studies that are no more. Looked for among the bundled ones, and in:"
         yield from (f"  {folder}" for folder in project.study_folders)
         if len(project.study_folders) == 1:
@@ -62,8 +70,13 @@ def _told(garbage: "Garbage", project: Project, days: int) -> Iterator[str]:
             tables, n_assets = study.folder.tables, len(study.assets)
             yield f"  {study.name}: {len(tables):,} tables{_size(tables)}, the history of {n_assets} assets"
             yield from (f"    not of this package, stays: {path}" for path in study.folder.foreign)
+        for study in garbage.spared:
+            yield f"  {study.name}: stays; remove it with --study {study.name}"
     if garbage.broken_off:
         yield f"Writes that were broken off: {len(garbage.broken_off):,}{_size(garbage.broken_off)}"
+    if garbage.set_aside:
+        told = f"{len(garbage.set_aside):,}{_size(garbage.set_aside)}"
+        yield f"Tables set aside for runs of backfills that are over: {told}"
     if garbage.old_runs:
         told = f"{len(garbage.old_runs):,}{_size(garbage.old_runs)}"
         yield f"Runs that ended more than {days} days ago, and that no latest result is from: {told}"

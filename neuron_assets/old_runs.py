@@ -25,6 +25,8 @@ _RESULTS = {
     dg.DagsterEventType.ASSET_OBSERVATION,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
 }
+_STUDY = "neuron_assets/study"
+"""Tag of the runs of this package; a Dagster instance may have others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,20 @@ class OldRun:
 
 
 def old_runs(instance: DagsterInstance, before: datetime, wiped: Collection[dg.AssetKey] = ()) -> Iterator[OldRun]:
-    """Runs that ended before that, unless the latest result of an asset, a layer or a check is theirs.
+    """Runs of studies that ended before that, unless the latest result of an asset, a layer or a check is theirs.
 
     The results of the assets `wiped` do not count: their history goes anyway.
     """
     latest = cache(lambda *about: _latest(instance, *about))
     for run in instance.get_runs(dg.RunsFilter(statuses=_ENDED, updated_before=before)):
+        if not is_of_a_study(run):
+            continue
         if not any(latest(*about) == run.run_id for about in _results(instance, run.run_id, wiped)):
             yield OldRun(run.run_id, sum(path.stat().st_size for path in _files(instance, run.run_id)))
+
+
+def is_of_a_study(run: dg.DagsterRun) -> bool:
+    return _STUDY in run.tags
 
 
 def forget(instance: DagsterInstance, run: OldRun) -> None:

@@ -13,15 +13,19 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from neuron_assets.abandoned_runs import host_tags, is_abandoned
+from neuron_assets.abandoned_runs import host_tags, inherited_tags, is_abandoned
 
 
 class WatchedRunLauncher(dg.DefaultRunLauncher):
     def launch_run(self, context: LaunchRunContext) -> None:
+        run_id = context.dagster_run.run_id
+        if inherited := inherited_tags(context.dagster_run):
+            self._instance.add_run_tags(run_id, dict.fromkeys(inherited, ""))
         super().launch_run(context)
-        run = self._instance.get_run_by_id(context.dagster_run.run_id)
-        if run is not None and json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("host") == "localhost":
-            self._instance.add_run_tags(run.run_id, host_tags())
+        run = self._instance.get_run_by_id(run_id)
+        # A port may lead anywhere, into a container too; a socket is Dagster's own code server on this machine.
+        if run is not None and "socket" in json.loads(run.tags.get(GRPC_INFO_TAG, "{}")):
+            self._instance.add_run_tags(run_id, host_tags())
 
     @property
     def supports_check_run_worker_health(self) -> bool:

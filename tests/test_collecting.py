@@ -107,14 +107,35 @@ def test_a_deleted_study_goes_with_its_history_and_the_others_stay(root: Path) -
     assert run("--yes").output == "There is nothing to remove.\n"
 
 
+def test_a_yes_in_advance_takes_no_study_but_those_named(root: Path) -> None:
+    before = files(root / "data")
+    unnamed, wrong, live = run("--yes"), run("--yes", "--study", "gonne"), run("--yes", "--study", "tiny")
+    kept = files(root / "data")
+    named = run("--yes", "--study", "gone")
+
+    assert unnamed.exit_code == 0
+    assert "  gone: stays; remove it with --study gone\n" in unnamed.output
+    assert unnamed.output.endswith("There is nothing to remove.\n")
+    assert (wrong.exit_code, live.exit_code) == (2, 2)
+    assert "gonne is not among the studies that are no more. It left no tables and no history." in wrong.output
+    assert "tiny is not among the studies that are no more. It is there: remove its file first." in live.output
+    assert kept == before
+    assert named.exit_code == 0, named.output
+    assert files(root / "data") == {name for name in before if not name.startswith("gone/")}
+
+
 def test_only_runs_that_nothing_rests_on_are_forgotten_and_their_files_are_gone(
     root: Path, instance: dg.DagsterInstance
 ) -> None:
+    @dg.job
+    def nothing() -> None: ...
+
     runs = {each.run_id: each for each in instance.get_runs()}
+    not_ours = nothing.execute_in_process(instance=instance).run_id
     shown = metadata(instance)
     size = sum(path.stat().st_size for path in (root / "dagster_home" / "history" / "runs").iterdir())
-    result = run("--days", "0", "--yes")
-    left = {each.run_id for each in instance.get_runs()}
+    result = run("--days", "0", "--yes", "--study", "gone")
+    left = {each.run_id for each in instance.get_runs()} - {not_ours}
     steps = sorted(runs[run_id].tags["neuron_assets/step"] for run_id in left)
 
     assert result.exit_code == 0, result.output
@@ -126,7 +147,8 @@ def test_only_runs_that_nothing_rests_on_are_forgotten_and_their_files_are_gone(
     history = root / "dagster_home" / "history" / "runs"
     assert {path.name for path in history.iterdir()} >= {f"{run_id}.db" for run_id in left}
     assert not [name for name in files(root / "dagster_home") if any(each in name for each in set(runs) - left)]
-    assert {path.name for path in (root / "dagster_home" / "storage").iterdir()} == left
+    assert instance.get_run_by_id(not_ours) is not None
+    assert {path.name for path in (root / "dagster_home" / "storage").iterdir()} - {not_ours} == left
     assert sum(path.stat().st_size for path in history.iterdir()) < 0.7 * size
     again = CliRunner().invoke(main, ["materialize", "tiny", "--neurons", "5"])
     assert "everything asked for is there" in again.output
@@ -146,10 +168,11 @@ def test_the_newest_check_of_a_layer_keeps_its_run(root: Path, instance: dg.Dags
     def apart() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=True)
 
+    tags = {"neuron_assets/study": "tiny"}
     checked = [
         dg.Definitions(asset_checks=[apart])
         .resolve_implicit_global_asset_job_def()
-        .execute_in_process(instance=instance)
+        .execute_in_process(instance=instance, tags=tags)
         .run_id
         for _ in range(2)
     ]
@@ -167,7 +190,7 @@ def test_files_of_others_stay_and_are_named_and_damaged_tables_go(root: Path) ->
     (folder / "scores" / "L01.parquet").write_bytes((folder / "scores" / "L01.parquet").read_bytes()[:-9])
     (folder / "candidates" / "L01.parquet").write_bytes(b"")
     foreign = {"notes.txt", "scores/L02.parquet", "scores/deep/L01.parquet"}
-    result = run("--yes")
+    result = run("--yes", "--study", "gone")
 
     told = {line.removeprefix("    not of this package, stays: ") for line in result.output.splitlines()}
     assert told >= {str(folder / name) for name in foreign}
@@ -191,13 +214,17 @@ def test_a_study_that_lies_elsewhere_or_cannot_be_read_is_not_deleted(
     monkeypatch.setenv("NEURON_ASSETS_STUDIES", str(tmp_path / "more"))
 
     assert "gone: 9 tables" in looked
-    assert run("--yes").output == "There is nothing to remove.\n"
+    assert "gone" not in run("--dry-run").output
+    assert run(answer="y\n").exit_code == 0
+    # what was set aside for a backfill that nobody knows
+    assert len(files(root / "data" / "gone")) == 8
+    assert run().output == "There is nothing to remove.\n"
 
 
 def test_the_history_of_a_study_goes_even_if_its_tables_went_before(root: Path, instance: dg.DagsterInstance) -> None:
     shutil.rmtree(root / "data" / "gone")
     instance.report_runless_asset_event(dg.AssetMaterialization(["somebody", "elses"]))
-    result = run("--yes")
+    result = run("--yes", "--study", "gone")
 
     assert "gone: 0 tables, the history of 11 assets" in result.output
     assert {key.path[0] for key in instance.get_asset_keys()} == {"tiny", "somebody"}
@@ -239,13 +266,13 @@ def test_tables_behind_a_url_go_too(root: Path, instance: dg.DagsterInstance) ->
     (bucket / "tiny" / ".excerpts.parquet.0123abcd.partial").write_bytes(b"x")
     studies = Project.from_environment({}, root).study_files()
     now = datetime.now(UTC)
-    early = find_garbage(bucket, studies, instance, 30, now)
-    late = find_garbage(bucket, studies, instance, 30, now + timedelta(hours=2))
+    early = find_garbage(bucket, studies, instance, 30, now=now)
+    late = find_garbage(bucket, studies, instance, 30, now=now + timedelta(hours=2))
     remove_garbage(late, bucket, instance)
 
     assert not early.broken_off
     assert [file.path.name for file in late.broken_off] == [".excerpts.parquet.0123abcd.partial"]
-    assert [(study.name, len(study.folder.tables)) for study in late.studies] == [("gone", 8)]
+    assert [(study.name, len(study.folder.tables)) for study in late.studies] == [("gone", 9)]
     left = {str(path).partition("/neurons/")[2] for path in bucket.rglob("*") if path.is_file()}
     assert left == {"gone/notes.txt"} | {name for name in files(root / "data") if not name.startswith("gone/")}
 
@@ -255,17 +282,8 @@ def test_a_file_that_cannot_be_removed_is_named(root: Path, monkeypatch: pytest.
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(UPath(root)), "unlink", refuse)
-    result = run("--yes")
+    result = run("--yes", "--study", "gone")
 
     assert result.exit_code == 1
     assert ".parquet could not be removed (Permission denied)" in result.output
     assert "Traceback" not in result.output
-
-
-def test_where_there_is_no_project_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "nowhere"))
-    result = run("--yes")
-
-    assert result.exit_code == 0
-    assert result.output.startswith("There is no project here: ")
-    assert not list(tmp_path.iterdir())

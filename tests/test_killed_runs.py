@@ -1,22 +1,37 @@
 """A command that is killed leaves a run in progress; the next command ends it, and goes on from there."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import dagster as dg
 import psutil
 import pytest
 from click.testing import CliRunner
 from dagster._core.events import EngineEventData  # there is no public name for what tells a run's process
+from dagster._core.storage.tags import GRPC_INFO_TAG  # nor for this tag
 
-from neuron_assets.abandoned_runs import abandoned_runs, end_abandoned_runs, process_tags
+import neuron_assets.abandoned_runs as abandoned_runs_module
+from neuron_assets.abandoned_runs import (
+    abandoned_runs,
+    end_abandoned_runs,
+    host_tags,
+    is_abandoned,
+    maker_tags,
+    process_tags,
+)
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.cli import main
+from neuron_assets.run_launcher import WatchedRunLauncher
 from tests.dagster_server import wait_for
 from tests.scenario import make_project
 
@@ -68,7 +83,7 @@ def test_a_run_whose_process_lives_goes_on(instance: dg.DagsterInstance) -> None
 
 
 def test_a_run_of_another_machine_is_nobody_elses_to_judge(instance: dg.DagsterInstance) -> None:
-    run_id = run_of(instance, host=f"not-{socket.gethostname()}", process="1 of 0.00")
+    run_id = run_of(instance, host=f"not-{host_tags()['neuron_assets/host']}", process="1 of 0.00")
     end_abandoned_runs(instance)
 
     assert status_of(instance, run_id) is STARTED
@@ -111,9 +126,10 @@ def started_by_dagster(instance: dg.DagsterInstance, pid: int | None, **tags: st
     if pid is not None:
         data = EngineEventData.in_process(pid)
         instance.report_engine_event("Started process", instance.get_run_by_id(run_id), data)
+    instance.add_run_tags(run_id, {"neuron_assets/process": ""})
     run = instance.get_run_by_id(run_id)
     assert run is not None
-    return run.with_tags({name: value for name, value in run.tags.items() if name != "neuron_assets/process"})
+    return run
 
 
 def test_dagsters_monitoring_is_told_of_runs_whose_process_is_gone_and_of_no_other(tmp_path: Path) -> None:
@@ -125,7 +141,7 @@ def test_dagsters_monitoring_is_told_of_runs_whose_process_is_gone_and_of_no_oth
                 started_by_dagster(instance, child.pid),
                 started_by_dagster(instance, os.getpid()),
                 started_by_dagster(instance, None),
-                started_by_dagster(instance, child.pid, host=f"not-{socket.gethostname()}"),
+                started_by_dagster(instance, child.pid, host=f"not-{host_tags()['neuron_assets/host']}"),
             ]
             before = [launcher.check_run_worker_health(run).status.value for run in runs]
             child.kill()
@@ -134,6 +150,91 @@ def test_dagsters_monitoring_is_told_of_runs_whose_process_is_gone_and_of_no_oth
     assert launcher.supports_check_run_worker_health
     assert before == ["RUNNING"] * 4
     assert after == ["FAILED", "RUNNING", "RUNNING", "RUNNING"]
+
+
+def test_a_live_run_is_no_dead_one_though_the_clock_was_set(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, logged = run_of(instance), started_by_dagster(instance, os.getpid())
+    now, created, booted = time.time(), psutil.Process.create_time, psutil.boot_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted() + 9_000)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created(process) + 9_000)
+    moved = psutil.Process().create_time()
+
+    assert moved > now  # seemingly begun after all that the log says
+    assert not abandoned_runs(instance)
+    assert not is_abandoned(instance, logged)
+    assert status_of(instance, told) is STARTED
+
+
+def test_a_process_that_may_not_be_looked_at_is_not_gone(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_process: psutil.Process) -> NoReturn:
+        raise psutil.AccessDenied
+
+    run_id = run_of(instance, process=f"{os.getpid()} of 0.00")
+    monkeypatch.setattr(psutil.Process, "status", refuse)
+    untouched = abandoned_runs(instance)
+    monkeypatch.undo()
+
+    assert not untouched
+    assert [run.run_id for run in abandoned_runs(instance)] == [run_id]
+
+
+def test_equal_host_names_do_not_make_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def host(space_of_numbers: str) -> str:
+        abandoned_runs_module._this_host.cache_clear()
+        monkeypatch.setattr(Path, "readlink", lambda _path: space_of_numbers)
+        return host_tags()["neuron_assets/host"]
+
+    hosts = [host("pid:[1]"), host("pid:[2]"), host("pid:[1]")]
+    monkeypatch.undo()
+    abandoned_runs_module._this_host.cache_clear()
+
+    assert hosts[0] != hosts[1]
+    assert hosts[0] == hosts[2]
+    assert all(name.startswith(f"{socket.gethostname()} ") for name in hosts)
+
+
+@pytest.mark.parametrize(
+    ("server", "is_judged"),
+    [({"host": "localhost", "socket": "/tmp/s"}, True), ({"host": "localhost", "port": 4000}, False)],
+)
+def test_only_a_run_behind_a_socket_is_of_this_machine_and_none_inherits_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[str, object], *, is_judged: bool
+) -> None:
+    def launch(launcher: dg.DefaultRunLauncher, context: Any) -> None:
+        launcher._instance.add_run_tags(context.dagster_run.run_id, {GRPC_INFO_TAG: json.dumps(server)})
+
+    monkeypatch.setattr(dg.DefaultRunLauncher, "launch_run", launch)
+    shutil.copy(Path(__file__).parents[1] / "dagster_home" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        run_id = run_of(instance, process=f"{os.getpid()} of 0.00")  # as of the run that this one repeats
+        assert abandoned_runs(instance)
+        assert isinstance(instance.run_launcher, WatchedRunLauncher)
+        instance.run_launcher.launch_run(SimpleNamespace(dagster_run=instance.get_run_by_id(run_id)))  # type: ignore[arg-type]
+        run = instance.get_run_by_id(run_id)
+
+        assert run is not None
+        assert run.tags["neuron_assets/process"] == ""
+        assert (run.tags["neuron_assets/host"] == host_tags()["neuron_assets/host"]) == is_judged
+        assert not abandoned_runs(instance)
+
+
+def test_a_step_tells_by_which_process_its_run_is_made(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    _project, study = make_project(tmp_path / "project", layers=[1])
+
+    @dg.asset
+    def step(context: dg.AssetExecutionContext) -> None:
+        tag_run(context, study)
+
+    run_id = dg.materialize([step], instance=instance).run_id
+    run = instance.get_run_by_id(run_id)
+
+    assert run is not None
+    assert maker_tags().items() <= run.tags.items()
+    assert "dagster/max_retries" not in run.tags  # the daemon may start it again
 
 
 @pytest.mark.slow

@@ -18,11 +18,13 @@ DEFINITIONS = """
 import os, time
 from pathlib import Path
 import dagster as dg
+from neuron_assets.abandoned_runs import maker_tags
 
 PIDS = Path(__file__).with_name("pids")
 
 @dg.asset(pool="subject")
-def sleeping():
+def sleeping(context: dg.AssetExecutionContext):
+    context.instance.add_run_tags(context.run.run_id, maker_tags())  # as every step of a study
     with PIDS.open("a") as file:
         file.write(f"{os.getpid()}\\n")
     time.sleep(3600)

@@ -1,6 +1,7 @@
 """What runs can be told apart by in the UI: the study, and who explains and simulates.
 
-Put here: the tags that every run of a study has. Keep out: those of single runs (`running.py`).
+Put here: the tags that every run of a study has. Keep out: those of single runs (`running.py`), and by which process
+a run is made (`abandoned_runs.py`).
 https://docs.dagster.io/guides/build/assets/metadata-and-tags/tags
 """
 
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from neuron_assets.abandoned_runs import maker_tags
 from neuron_assets.study import Study
 
 _LONGEST = 63
@@ -21,5 +23,5 @@ def run_tags(study: Study) -> Mapping[str, str]:
 
 
 def tag_run(context: dg.AssetExecutionContext, study: Study) -> None:
-    """Whoever launched the run: the UI gives it no tags of the study."""
-    context.instance.add_run_tags(context.run.run_id, run_tags(study))
+    """Whoever launched the run: the UI gives it no tags of the study, and does not know its process."""
+    context.instance.add_run_tags(context.run.run_id, {**run_tags(study), **maker_tags()})

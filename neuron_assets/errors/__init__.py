@@ -6,6 +6,8 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── StudyError              is the study file right?
     │   ├── StudyNotFound
     │   ├── StudyExists
+    │   ├── StudyFolderMissing
+    │   ├── NotDeleted
     │   ├── UnreadableStudy
     │   ├── InvalidStudy
     │   ├── LayerOutOfRange
@@ -48,6 +50,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   └── UnreadableReply
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
     ├── HomeUnusable            can Dagster keep its own files?
+    ├── HistoryUnusable         does Dagster's database server answer?
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -98,8 +101,10 @@ from neuron_assets.errors.studies import (
     NeuronOutOfRange,
     NoDocuments,
     NonFiniteActivations,
+    NotDeleted,
     StudyError,
     StudyExists,
+    StudyFolderMissing,
     StudyNotFound,
     SubjectError,
     SubjectMismatch,
@@ -116,6 +121,7 @@ from neuron_assets.errors.tables import (
     FailedRemoval,
     FailedWrite,
     ForeignLineage,
+    HistoryUnusable,
     HomeUnusable,
     InvalidTable,
     MissingTable,
@@ -136,6 +142,7 @@ __all__ = [
     "FailedRemoval",
     "FailedWrite",
     "ForeignLineage",
+    "HistoryUnusable",
     "HomeUnusable",
     "InvalidStudy",
     "InvalidTable",
@@ -153,6 +160,7 @@ __all__ = [
     "NoDocuments",
     "NonFiniteActivations",
     "NotAnsweredYet",
+    "NotDeleted",
     "NothingScored",
     "ParametersRefused",
     "PriceUnknown",
@@ -164,6 +172,7 @@ __all__ = [
     "StoreUnusable",
     "StudyError",
     "StudyExists",
+    "StudyFolderMissing",
     "StudyNotFound",
     "SubjectError",
     "SubjectMismatch",

@@ -19,6 +19,22 @@ class StudyNotFound(StudyError):
         )
 
 
+class StudyFolderMissing(StudyError):
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"{folder}, named in NEURON_ASSETS_STUDIES, does not exist: its studies would look deleted. Mount or make "
+            "the folder, or take it out of NEURON_ASSETS_STUDIES."
+        )
+
+
+class NotDeleted(StudyError):
+    def __init__(self, name: str, studies: Collection[str]) -> None:
+        why = "It is there: remove its file first." if name in studies else "It left no tables and no history."
+        super().__init__(
+            f"{name} is not among the studies that are no more. {why} `neuron-assets gc --dry-run` lists them."
+        )
+
+
 class StudyExists(StudyError):
     def __init__(self, path: object) -> None:
         super().__init__(f"{path} exists already and is left as it is. Choose another name, or remove it first.")

@@ -21,6 +21,14 @@ class HomeUnusable(NeuronAssetsError):
         )
 
 
+class HistoryUnusable(NeuronAssetsError):
+    def __init__(self, settings: object, reason: str) -> None:
+        super().__init__(
+            f"Dagster cannot work with its database, named under `storage` in {settings}: {reason}. Check that the "
+            "server runs, lets you in and has room; the tables that were made stay."
+        )
+
+
 class TableError(NeuronAssetsError):
     """A table cannot be read, trusted or written."""
 

@@ -1,11 +1,11 @@
-"""Files that nobody will read again: tables of studies that are no more, and writes that were broken off.
+"""Files that nobody will read again: of studies that are no more, broken-off writes, what a pass set aside.
 
 Here: finding them below the root of the tables, and removing them. Not here: which studies there are (`project.py`),
 what Dagster remembers of them (`old_runs.py`).
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,8 @@ from neuron_assets.tables.store import SET_ASIDE
 _ASIDE = re.compile(r"\..+\.parquet\.[0-9a-f]{8}\.partial")
 """As `write_table` calls what it writes aside."""
 _LAYER = re.compile(r"L\d+\.parquet")
+_OF_A_PASS = re.compile(rf"(.+)-(?:{'|'.join(SCHEMAS)})-L\d+\.parquet")
+"""As what a backfill's pass sets aside is called: its id comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ def broken_off(root: UPath, before: datetime) -> Iterator[File]:
     for folder in _folders(root):
         for path in _files(folder):
             if _ASIDE.fullmatch(path.name) and path.fs.modified(path.path) < before:
+                yield _as_file(path)
+
+
+def set_aside(root: UPath, studies: Collection[str], is_over: Callable[[str], bool]) -> Iterator[File]:
+    """What a pass set aside, in these studies, for runs of a backfill that is over."""
+    for folder in _folders(root):
+        for path in _files(folder) if folder.name in studies else ():
+            named = _OF_A_PASS.fullmatch(path.name)
+            if path.parent == folder / SET_ASIDE and named is not None and is_over(named[1]):
                 yield _as_file(path)
 
 
