@@ -33,6 +33,7 @@ def gc(days: int, *, dry_run: bool, yes: bool, named: tuple[str, ...]) -> None:
     from upath import UPath
 
     from neuron_assets.collecting import find_garbage, remove_garbage
+    from neuron_assets.dagster_home import named_home
     from neuron_assets.dagster_instance import opened_instance
 
     project = current_project()
@@ -43,7 +44,7 @@ def gc(days: int, *, dry_run: bool, yes: bool, named: tuple[str, ...]) -> None:
         if not folder.is_dir():
             raise StudyFolderMissing(folder)
     root, studies = UPath(project.tables), project.study_files()
-    with opened_instance(project) as instance:
+    with named_home(project.dagster_home), opened_instance(project) as instance:
         garbage = find_garbage(root, studies, instance, days, only=named if named or yes else None)
         if unknown := set(named) - {study.name for study in garbage.studies}:
             raise NotDeleted(min(unknown), studies)

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from neuron_assets.assets.opening import open_documents
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.study import Study
@@ -31,7 +32,8 @@ def corpus_asset(study: Study) -> dg.AssetsDefinition:
         specs=[spec], name="__".join(spec.key.path)
     )
 
-    def observe() -> dg.ObserveResult:
+    def observe(context: dg.AssetExecutionContext) -> dg.ObserveResult:
+        tag_run(context, study)
         documents = open_documents(study)
         return dg.ObserveResult(
             asset_key=spec.key,

@@ -14,6 +14,7 @@ from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.estimating import Estimate, estimate
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.refreshing import OBSERVED_BY, outdated_layers
+from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import ROLES, Role, asset_key, brief
 from neuron_assets.errors import NeuronAssetsError
 from neuron_assets.study import Study
@@ -34,6 +35,7 @@ def _observed(study: Study, role: Role) -> dg.AssetsDefinition:
         desk: dg.ResourceParam[RequestDesk],
         table_store: dg.ResourceParam[TableStore],
     ) -> dg.ObserveResult:
+        tag_run(context, study)
         who = desk.explainer(study) if role == "explainer" else desk.simulator(study)
         outdated = outdated_layers(context.instance, study, role, who)
         facts = {"seen": brief(who), OBSERVED_BY: context.run.tags.get("dagster/schedule_name", "hand")}
