@@ -10,6 +10,8 @@ cursor, a failed refresh is tried again at the next tick, and nothing happens wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import dagster as dg
@@ -167,13 +169,23 @@ def conditions(study: Study) -> Mapping[str, Condition[dg.AssetKey]]:
     except CheckError as error:
         problem = f"`refresh.cron`: {study.refresh.cron!r} is no cron expression of five fields, such as 0 3 * * *"
         raise InvalidStudy(study.folder / "study.yaml", [problem]) from error
-    at_rest = ~Condition.in_progress() & ~Condition.any_deps_in_progress()
     once = ~Condition.newly_requested().since(tick)
     on_by_default = not _costs_money(study)
-    made_by_another = {table: MadeByAnother(table, on_by_default) & at_rest & once for table in HANGS_ON}
+    layer_at_rest = _layer_at_rest(study)
+    made_by_another = {table: MadeByAnother(table, on_by_default) & layer_at_rest & once for table in HANGS_ON}
+    at_rest = ~Condition.in_progress() & ~Condition.any_deps_in_progress()
     once_each = ~Condition.newly_requested().since(tick | Condition.any_deps_updated())
     behind = {table: BehindARefresh(inputs) & at_rest & once_each for table, inputs in FOLLOWS.items()}
     return made_by_another | behind
+
+
+def _layer_at_rest(study: Study) -> Condition[dg.AssetKey]:
+    """No run is at any table of the layer. All of them wait then, not only those below: a layer is refreshed whole.
+
+    A look at who answers is no such run: where one is always under way, nothing would ever be refreshed.
+    """
+    tables = ("activations", *HANGS_ON)
+    return ~reduce(or_, (Condition.asset_matches(asset_key(study, table), Condition.in_progress()) for table in tables))
 
 
 def schedule_name(study: str) -> str:

@@ -182,6 +182,29 @@ def test_what_of_a_refresh_failed_half_way_is_requested_and_not_the_rest(world: 
     assert world.look(NIGHT + DAY) == {"scores": ["L01", "L02"], "simulations": ["L01"]}
 
 
+def test_a_look_that_is_under_way_holds_nothing_up(world: World) -> None:
+    world.change(explainer=FEWER_RULES)
+    world.tick()
+    world.instance.create_run_for_job(world.observation(), status=dg.DagsterRunStatus.STARTED)
+
+    assert world.look(NIGHT) == all_of("L01", "L02")
+
+
+@pytest.mark.parametrize("tables", [("activations", "neuron_statistics"), ("explanations",), ("scores",)])
+def test_a_layer_that_a_run_is_at_is_left_alone_as_a_whole(world: World, tables: tuple[str, ...]) -> None:
+    world.change(explainer=FEWER_RULES)
+    world.tick()
+    keys = frozenset(dg.AssetKey(["tiny", table]) for table in tables)
+    job = world.definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+    run = world.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, asset_selection=keys, tags={"dagster/partition": "L01"}
+    )
+
+    assert world.look(NIGHT) == all_of("L02")
+    world.instance.report_run_canceled(run)
+    assert world.look(NIGHT + dt.timedelta(seconds=30)) == all_of("L01")
+
+
 def test_a_lost_cursor_misses_nothing(world: World) -> None:
     world.look(NIGHT)
     world.change(explainer=FEWER_RULES)

@@ -280,7 +280,7 @@ def test_a_study_in_batches_pays_half_and_another_run_nothing(tmp_path: Path, ca
     assert [len(server.lines(number)) for number in range(len(server.batches))] == [4, 4]
     assert (spent.requests, facts[0]["requests"]) == (10, 9)  # and one to see who answers
     assert spent.money == pytest.approx(14e-6 * (1 + 1 + 8 / 2))
-    assert facts[0]["money"] == pytest.approx(14e-6 * (1 + 8 / 2))
+    assert facts[0]["dollars"] == pytest.approx(14e-6 * (1 + 8 / 2))
     assert facts[1]["requests"] == 0
     told = [record.message for record in caplog.records if record.name == "run"]
     news = "4 requests submitted as batch batch-0; it goes on if this run is stopped"
