@@ -7,6 +7,7 @@ before and after it. Not here: where a model keeps its neurons (`families.py`), 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -86,17 +87,19 @@ def _open_model(source: Source, dtype: DType, device: str) -> PreTrainedModel:
     with _told_of(source):
         config = AutoConfig.from_pretrained(source.path, **source.arguments)
     _check_config(source, config)
+    _check_device(source, device)
     kind: Any = MODEL_MAPPING[type(config)]
-    attention = "sdpa" if kind._supports_sdpa else "eager"  # noqa: SLF001  # it has no public name
+    # Set, not asked for: the library would do as config.json says, which may name a kernel of anybody's.
+    config._attn_implementation = "sdpa" if kind._supports_sdpa else "eager"  # noqa: SLF001  # without public names
     making: Any = AutoModel  # the library has no types there
     with torch.device("meta"), _told_of(source):  # no weights yet: what cannot be heard is not read
-        anatomy(source.label, making.from_config(config, trust_remote_code=False, attn_implementation=attention))
+        anatomy(source.label, making.from_config(config, trust_remote_code=False))
     with _told_of(source):
         model, loading = making.from_pretrained(
             source.path,
+            config=config,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
-            attn_implementation=attention,
             output_loading_info=True,
             device_map="auto" if device == EVERY_GPU else None,
             **source.arguments,
@@ -119,6 +122,16 @@ def _check_config(source: Source, config: PreTrainedConfig) -> None:
     if getattr(config, "quantization_config", None) is not None:
         reason = "its weights are quantised, and what its neurons do is not what the model's own would; take the full"
         raise UnusableSubject(source.label, f"{reason} weights")
+
+
+def _check_device(source: Source, asked: str) -> None:
+    if asked == EVERY_GPU and find_spec("accelerate") is None:
+        reason = f"the device {EVERY_GPU} needs the library accelerate: pip install 'neuron-assets[gpu]'"
+        raise UnusableSubject(source.label, reason)
+    try:
+        torch.empty(0, device=_device("cuda" if asked == EVERY_GPU else asked))
+    except (RuntimeError, AssertionError) as error:
+        raise UnusableSubject(source.label, f"there is no device {asked} here ({str(error).splitlines()[0]})") from error
 
 
 def _device(asked: str) -> torch.device:
