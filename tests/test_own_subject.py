@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
+from upath import UPath
 
 from neuron_assets.cli import main
 from neuron_assets.definitions import build_definitions
@@ -59,11 +60,11 @@ def test_a_llama_in_a_folder_goes_from_text_to_scores_and_is_known_by_its_conten
     weights = home / "elsewhere/model.safetensors"
     doubled = {name: weight * 2 if "up_proj" in name else weight for name, weight in load_file(weights).items()}
     save_file(doubled, weights, metadata={"format": "pt"})
-    before = read_facts(home / "data/mine/activations/L00.parquet").notes["subject_files"]
+    before = read_facts(UPath(tables / "activations/L00.parquet")).notes["subject_files"]
     excerpts = (tables / "excerpts.parquet").stat().st_mtime_ns
 
     assert "activations, neuron_statistics of L0 to L1: one forward pass" in run("materialize", "mine").output
-    assert read_facts(tables / "activations/L00.parquet").notes["subject_files"] != before
+    assert read_facts(UPath(tables / "activations/L00.parquet")).notes["subject_files"] != before
     assert (tables / "excerpts.parquet").stat().st_mtime_ns == excerpts
     changed = pl.read_parquet(tables / "activations/L00.parquet")
     torch.testing.assert_close(

@@ -131,7 +131,9 @@ def _check_device(source: Source, asked: str) -> None:
     try:
         torch.empty(0, device=_device("cuda" if asked == EVERY_GPU else asked))
     except (RuntimeError, AssertionError) as error:
-        raise UnusableSubject(source.label, f"there is no device {asked} here ({str(error).splitlines()[0]})") from error
+        raise UnusableSubject(
+            source.label, f"there is no device {asked} here ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _device(asked: str) -> torch.device:
