@@ -23,7 +23,7 @@ SUBJECT_FILES = "subject_files"
 
 def subject_version(study: Study) -> str:
     """Which subject that is now: its revision, or a digest of its files; raises UnusableSubject."""
-    return subject_files(study) or f"{study.subject.label.partition('@')[0]}@{study.subject.weights.rpartition('@')[2]}"
+    return subject_files(study) or study.subject.weights
 
 
 def subject_files(study: Study) -> str | None:

@@ -66,6 +66,7 @@ def open_hugging_face(
     tokenizer = _open_tokenizer(source)
     model = _open_model(source, dtype, device)
     with _told_of(source):
+        _check_vocabulary(source, tokenizer, model)
         before = _tokens_before(source, tokenizer, model.config, beginning)
         return HookedSubject(source.label, model, Pieces(tokenizer.backend_tokenizer), before)
 
@@ -142,6 +143,16 @@ def _device(asked: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _check_vocabulary(source: Source, tokenizer: FastTokenizer, model: PreTrainedModel) -> None:
+    """Special tokens may be more than the model knows: no text holds them."""
+    embeddings: Any = model.get_input_embeddings()
+    n_known = len(embeddings.weight)
+    n_read = 1 + max(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), default=-1)
+    if n_read > n_known:
+        reason = f"its tokenizer writes {n_read} tokens, and the model knows {n_known}: they belong to different models"
+        raise UnusableSubject(source.label, reason)
 
 
 def _tokens_before(

@@ -1,9 +1,8 @@
 """Facts on opening models: what is read, and what is refused, each with its reason."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,9 @@ def cut_short(folder: Path) -> None:
 
 def code_of_its_own(folder: Path) -> None:
     change(folder / "config.json", model_type="evil", auto_map={"AutoConfig": "evil.Config", "AutoModel": "evil.Model"})
-    (folder / "evil.py").write_text("raise SystemExit('it ran')", encoding="utf-8")
+    change(folder / "tokenizer_config.json", tokenizer_class="Evil", auto_map={"AutoTokenizer": ["evil.A", "evil.B"]})
+    ran = f"from pathlib import Path\nPath({str(folder / 'it_ran')!r}).touch()\n"
+    (folder / "evil.py").write_text(ran, encoding="utf-8")
 
 
 def quantised(folder: Path) -> None:
@@ -103,6 +104,13 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableSubject, match="mine cannot be used"):
         opened(tmp_path / "nowhere")
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path, small_model(small_config("llama", vocab_size=300)), byte_level(vocab_size=320))
+
+    with pytest.raises(UnusableSubject, match="its tokenizer writes 320 tokens, and the model knows 300"):
+        opened(tmp_path)
 
 
 def test_experts_are_refused_before_any_weight_is_read(tmp_path: Path) -> None:
@@ -169,15 +177,15 @@ def test_it_reads_without_its_weights(folder: Path) -> None:
     assert BEGINNING not in pieces.token_strings(pieces.tokenize(f"a{BEGINNING}b"))
 
 
-def test_nothing_is_asked_on_the_terminal(folder: Path) -> None:
+def test_code_beside_a_model_is_not_run_even_on_yes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     code_of_its_own(folder)
-    tried = (
-        "from neuron_assets.subjects.hugging_face import Source, open_hugging_face\n"
-        f"open_hugging_face(Source('mine', {str(folder)!r}))"
-    )
+    monkeypatch.setattr("sys.stdin", StringIO("y\n" * 9))
 
-    done = subprocess.run([sys.executable, "-c", tried], input="y\n" * 9, capture_output=True, text=True, check=False)
+    for opening in (lambda: opened(folder), lambda: open_hugging_face_pieces(Source("mine", str(folder)))):
+        with pytest.raises(UnusableSubject, match="custom code"):
+            opening()
 
-    assert "UnusableSubject" in done.stderr
-    assert "it ran" not in done.stderr + done.stdout
-    assert "[y/N]" not in done.stderr + done.stdout
+    assert not (folder / "it_ran").exists()
+    assert "[y/N]" not in "".join(capfd.readouterr())
