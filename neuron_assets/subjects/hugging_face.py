@@ -4,6 +4,7 @@ Weights are read from safetensors only, and no code that stands beside them is r
 before and after it. Not here: where a model keeps its neurons (`families.py`), who it is (`model_files.py`).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers import PreTrainedTokenizerFast as FastTokenizer
+from transformers.utils import logging as library_log
 
 from neuron_assets.errors import UnusableSubject
 from neuron_assets.subjects.families import anatomy
@@ -172,9 +174,16 @@ def _tokens_before(
 
 @contextmanager
 def _told_of(source: Source) -> Iterator[None]:
-    """Inside, whatever the libraries complain of becomes UnusableSubject."""
+    """Inside, whatever the libraries complain of becomes UnusableSubject, and they report nothing else.
+
+    Of what they would report, a head that is not loaded is meant, and weights that are missing are refused.
+    """
+    verbosity = library_log.get_verbosity()
+    library_log.set_verbosity(logging.ERROR)
     try:
         yield
     except (OSError, ValueError, RuntimeError, AssertionError, KeyError, ImportError, SafetensorError) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UnusableSubject(source.label, lines[0] if lines else type(error).__name__) from error
+    finally:
+        library_log.set_verbosity(verbosity)
