@@ -1,6 +1,7 @@
 """Facts on opening models: what is read, and what is refused, each with its reason."""
 
 import json
+import shutil
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -14,6 +15,8 @@ from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.hugging_face import DType, Source, open_hugging_face, open_hugging_face_pieces
 from neuron_assets.subjects.subject import check_sizes
 from tests.subjects.small_models import BEGINNING, byte_level, marked_spaces, small_config, small_model, write_model
+
+COMMIT = "0" * 40
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +169,23 @@ def test_a_wrapper_that_sees_pictures_is_heard_where_it_reads(tmp_path: Path) ->
 
     assert (subject.n_layers, subject.n_neurons) == (2, 48)
     assert type(subject._base).__name__ == "Gemma3TextModel"
+
+
+@pytest.fixture
+def hub(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The library's cache, with one commit of one repository in it; nothing else of the hub can be reached."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    shutil.copytree(llama, tmp_path / "models--some--llama/snapshots" / COMMIT)
+    return tmp_path
+
+
+def test_a_repository_is_opened_at_its_commit_and_at_no_other(hub: Path) -> None:
+    subject = open_hugging_face(Source("some/llama", "some/llama", COMMIT), device="cpu")
+
+    assert (subject.n_layers, subject.n_neurons) == (2, 48)
+    with pytest.raises(UnusableSubject):
+        open_hugging_face(Source("some/llama", "some/llama", "1" * 40), device="cpu")
 
 
 def test_it_reads_without_its_weights(folder: Path) -> None:
