@@ -29,10 +29,13 @@ class Pieces:
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
-        self._bytes_of = _reader(tokenizer)
+        self._bytes_of = reader = _reader(tokenizer)
         added = tokenizer.get_added_tokens_decoder()
-        # Added tokens stand in the vocabulary as they read, not in the byte alphabet.
-        self._bytes = {token_id: token.content.encode() for token_id, token in added.items()}
+        # Special tokens stand in the vocabulary as they read, and no added token is in the byte alphabet.
+        self._bytes = {
+            token_id: token.content.encode() if token.special or reader is _of_byte_alphabet else reader(token.content)
+            for token_id, token in added.items()
+        }
         self._strings: dict[int, str] = {}
         unknown = _unknown_id(tokenizer)
         self._never = {token_id for token_id, token in added.items() if token.special and token_id != unknown}

@@ -78,6 +78,18 @@ def test_marks_of_spaces_stay_where_they_are_no_marks() -> None:
     assert Pieces(byte_level()).text(Pieces(byte_level()).tokenize(f"a{SPACE}b")) == f"a{SPACE}b"
 
 
+def test_added_tokens_are_shown_as_they_read() -> None:
+    for tokenizer, added, shown in [
+        (marked_spaces(), SPACE * 2, "  "),
+        (marked_spaces(), "\n\n", "\n\n"),
+        (byte_level(), "\n\n", "\n\n"),
+        (byte_level(), "é\u0120", "é\u0120"),
+    ]:
+        tokenizer.add_tokens([added])
+
+        assert Pieces(tokenizer).token_strings([tokenizer.get_vocab()[added]]) == [shown]
+
+
 @pytest.mark.parametrize("kind", [byte_level, marked_spaces])
 def test_what_a_tokenizer_puts_before_a_text_is_known_and_not_in_the_text(
     kind: Callable[..., Tokenizer],
