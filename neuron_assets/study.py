@@ -37,10 +37,11 @@ from neuron_assets.sections import (
     ScoringSection,
     Section,
     SplitsSection,
-    SubjectSection,
 )
-from neuron_assets.subjects.catalog import CATALOG
+from neuron_assets.subject_sections import SUBJECTS, Subject, written_in_full
 from neuron_assets.yaml_files import read_yaml
+
+_BY_PROVIDER = {**BY_PROVIDER, "subject": SUBJECTS}
 
 
 def _read_layers(value: object) -> object:
@@ -57,7 +58,7 @@ class Study(Section):
     description: str = ""
     owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:neuron_assets",)
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
-    subject: SubjectSection
+    subject: Subject
     corpus: CorpusSection = CorpusSection()
     layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
     neurons: Literal["all"] | SampledNeurons | Indices = "all"
@@ -74,18 +75,25 @@ class Study(Section):
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _the_subject_is_written_in_full(cls, content: object) -> object:
+        if not isinstance(content, dict) or "subject" not in content:
+            return content
+        return {**content, "subject": written_in_full(content["subject"], Path(content.get("folder", ".")))}
+
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Study":
-        known = CATALOG[self.subject.provider]
-        if (known.n_layers, known.n_neurons) != (self.subject.n_layers, self.subject.n_neurons):
+        known, label = self.subject.known_size(self.folder), self.subject.label
+        if known is not None and (known.n_layers, known.n_neurons) != (self.subject.n_layers, self.subject.n_neurons):
             raise ValueError(
-                f"subject: {self.subject.provider} has {known.n_layers} layers of {known.n_neurons} neurons, "
+                f"subject: {label} has {known.n_layers} layers of {known.n_neurons} neurons, "
                 f"the study says {self.subject.n_layers} of {self.subject.n_neurons}"
             )
-        if self.corpus.excerpt_length > known.longest_excerpt:
+        longest = known.longest_excerpt if known is not None else None
+        if longest is not None and self.corpus.excerpt_length > longest:
             raise ValueError(
-                f"corpus.excerpt_length: {self.subject.provider} reads {known.longest_excerpt} tokens at most, "
-                f"not {self.corpus.excerpt_length}"
+                f"corpus.excerpt_length: {label} reads {longest} tokens at most, not {self.corpus.excerpt_length}"
             )
         if self.explainer.provider == "planted" != self.subject.provider:
             raise ValueError("explainer: `planted` explains the subject `planted` only")
@@ -114,13 +122,13 @@ class Study(Section):
     def check_layer(self, layer_index: int) -> None:
         """Raises LayerOutOfRange."""
         if not 0 <= layer_index < self.subject.n_layers:
-            raise LayerOutOfRange(layer_index, self.subject.n_layers, self.subject.provider)
+            raise LayerOutOfRange(layer_index, self.subject.n_layers, self.subject.label)
 
     def check_neuron(self, neuron: NeuronId) -> None:
         """Raises LayerOutOfRange or NeuronOutOfRange."""
         self.check_layer(neuron.layer_index)
         if neuron.neuron_index >= self.subject.n_neurons:
-            raise NeuronOutOfRange(str(neuron), self.subject.n_neurons, self.subject.provider)
+            raise NeuronOutOfRange(str(neuron), self.subject.n_neurons, self.subject.label)
 
     def neuron_indices(self, layer_index: int, asked: int | Literal["all"] | None = None) -> tuple[int, ...]:
         """The neurons of a layer to explain, ascending; `asked` overrules the study: a number of them, or all.
@@ -188,7 +196,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 def _problem(error: dict[str, Any]) -> str:
     """One line for one of pydantic's findings: the key, what is wrong, and the key that was probably meant."""
     location = [part for part in error["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))]
-    provider = str(location.pop(1)) if location[0:1] and location[0] in BY_PROVIDER and len(location) > 1 else None
+    provider = str(location.pop(1)) if location[0:1] and location[0] in _BY_PROVIDER and len(location) > 1 else None
     place = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
         known = _keys_beside(location, provider)
@@ -201,7 +209,7 @@ def _problem(error: dict[str, Any]) -> str:
 
 def _keys_beside(location: Sequence[int | str], provider: str | None) -> list[str]:
     if provider is not None:
-        return list(BY_PROVIDER[str(location[0])][provider].model_fields)
+        return list(_BY_PROVIDER[str(location[0])][provider].model_fields)
     model: type[BaseModel] = Study
     for part in location[:-1]:
         field = model.model_fields.get(str(part))

@@ -18,7 +18,11 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── TooFewDocuments
     │   └── TooFewExcerpts
     ├── SubjectError            is the subject model the one the study speaks of, and sane?
+    │   ├── UnusableSubject
     │   ├── UnknownFamily
+    │   ├── SubjectOfExperts
+    │   ├── NeuronsDiffer
+    │   ├── NeuronsNotHeard
     │   ├── SubjectMismatch
     │   ├── NonFiniteActivations
     │   └── ActivationsTooLarge
@@ -99,6 +103,8 @@ from neuron_assets.errors.studies import (
     LayerNotInStudy,
     LayerOutOfRange,
     NeuronOutOfRange,
+    NeuronsDiffer,
+    NeuronsNotHeard,
     NoDocuments,
     NonFiniteActivations,
     NotDeleted,
@@ -108,12 +114,14 @@ from neuron_assets.errors.studies import (
     StudyNotFound,
     SubjectError,
     SubjectMismatch,
+    SubjectOfExperts,
     TooFewDocuments,
     TooFewExcerpts,
     UnequalLengths,
     UnknownFamily,
     UnreadableExplanation,
     UnreadableStudy,
+    UnusableSubject,
 )
 from neuron_assets.errors.tables import (
     ChangedInput,
@@ -156,6 +164,8 @@ __all__ = [
     "ModelWithoutPrice",
     "NeuronAssetsError",
     "NeuronOutOfRange",
+    "NeuronsDiffer",
+    "NeuronsNotHeard",
     "NoBatches",
     "NoDocuments",
     "NonFiniteActivations",
@@ -176,6 +186,7 @@ __all__ = [
     "StudyNotFound",
     "SubjectError",
     "SubjectMismatch",
+    "SubjectOfExperts",
     "TableError",
     "TooFewDocuments",
     "TooFewExcerpts",
@@ -191,4 +202,5 @@ __all__ = [
     "UnsafeBaseUrl",
     "UntrustedServer",
     "UnusableModel",
+    "UnusableSubject",
 ]
