@@ -7,17 +7,19 @@ weights (`bundled.opening`), keeping anything (`harvest`).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from neuron_assets.errors import LayerOutOfRange, SubjectMismatch, UnknownFamily
 from neuron_assets.subjects.pieces import Pieces
+from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Receive
 
 
@@ -81,7 +83,13 @@ class HookedSubject:
         return self._pieces.text(token_ids)
 
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
-        """One forward pass, up to the highest of `layers`.
+        """What the neurons did, in one forward pass up to the highest of `layers`; raises as `listen` does."""
+        self.listen(token_ids, layers, "neurons", receive)
+
+    def listen(
+        self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], site: Site, receive: Receive
+    ) -> None:
+        """What is at `site` of these layers, in one forward pass up to the highest of them.
 
         Raises LayerOutOfRange, and SubjectMismatch where excerpts are longer than the model can read.
         """
@@ -93,8 +101,8 @@ class HookedSubject:
         with ExitStack() as stack, torch.inference_mode():
             stack.enter_context(self._cut_above(max(layers)))
             for layer_index in layers:
-                hook = self._projections[layer_index].register_forward_pre_hook(_lend(layer_index, receive))
-                stack.callback(hook.remove)
+                block, projection = self._blocks[layer_index], self._projections[layer_index]
+                stack.callback(_hook(block, projection, site, partial(receive, layer_index)).remove)
             device = next(self._base.parameters()).device
             self._base(input_ids=torch.from_numpy(token_ids.astype(np.int64)).to(device), use_cache=False)
 
@@ -120,8 +128,18 @@ def with_one_kernel_gelu(model: nn.Module) -> nn.Module:
     return model
 
 
-def _lend(layer_index: int, receive: Receive) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def hook(_projection: nn.Module, inputs: tuple[Any, ...]) -> None:
-        receive(layer_index, inputs[0])
-
-    return hook
+def _hook(block: nn.Module, projection: nn.Module, site: Site, hear: Callable[[torch.Tensor], None]) -> RemovableHandle:
+    """Listens at that place of a block; `projection` is the output projection of its MLP."""
+    match site:
+        case "neurons":
+            return projection.register_forward_pre_hook(lambda _module, inputs: hear(inputs[0]))
+        case "mlp_output":
+            return projection.register_forward_hook(lambda _module, _inputs, output: hear(output))
+        case "residual_before":
+            return block.register_forward_pre_hook(
+                lambda _module, inputs, named: hear(inputs[0] if inputs else named["hidden_states"]), with_kwargs=True
+            )
+        case "residual":  # some families give more beside it
+            return block.register_forward_hook(
+                lambda _module, _inputs, output: hear(output[0] if isinstance(output, tuple) else output)
+            )
