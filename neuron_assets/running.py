@@ -25,6 +25,7 @@ from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UNPARTITIONED, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
+from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, lineages
@@ -224,6 +225,8 @@ class _State:
         study = self._wanted.study
         notes: dict[str, dict[str, Callable[[], str | None]]] = {
             "excerpts": {DOCUMENTS: lambda: self._documents},
+            "activations": {UNITS: lambda: self._units},
+            "neuron_statistics": {UNITS: lambda: self._units},
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
             "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._simulator},
             "scores": {SCORERS: lambda: scorers_in_words(study)},
@@ -243,6 +246,11 @@ class _State:
     def _documents(self) -> str:
         """Digest of what the corpus holds now."""
         return documents_digest(open_documents(self._wanted.study))
+
+    @cached_property
+    def _units(self) -> str | None:
+        """Digest of the files that units are computed from, if there are any."""
+        return units_digest(self._wanted.study) or None
 
     def summary_stands(self) -> bool:
         """Whether the summary stands and covers every layer whose scores stand."""

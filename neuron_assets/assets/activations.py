@@ -21,6 +21,7 @@ from neuron_assets.assets.partitions import layer_index, layer_partitions
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.shared_pass import FORWARD, MADE_BY_RUN, HarvestedTables, SharedPass
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
+from neuron_assets.assets.units import units_note
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
@@ -56,7 +57,7 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
     ) -> Result:
         tag_run(context, study)
         desk.check(study, context.job_def.asset_layer.selected_asset_keys)
-        own = sorted(context.partition_keys)
+        own, noted = sorted(context.partition_keys), units_note(study)
         shared = SharedPass(study, table_store, context.instance, context.run.tags.get(BACKFILL_TAG), excerpts)
         layers = shared.taken_over(own)
         if layers is None:
@@ -68,14 +69,14 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
             for key in own:
                 context.add_asset_metadata(layers[key].told, asset_key(study, table), key)
             frames = {key: layers[key].frames[table] for key in own}
-            yield from hand_over(context, study, table, frames, every_neuron)
+            yield from hand_over(context, study, table, frames, every_neuron, notes=noted)
         shared.remove(own)  # they are written: Dagster goes on here only after that
 
     return activations
 
 
 def _has_every_neuron(study: Study, frame: pl.DataFrame) -> list[Finding]:
-    return [has_all(frame, neurons(range(study.subject.n_neurons)))]
+    return [has_all(frame, neurons(range(study.n_units)))]
 
 
 def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the result

@@ -7,6 +7,7 @@ Everything heavy is imported when it is opened, so that the graph of assets load
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from neuron_assets.assets.units import with_units
 from neuron_assets.corpora.documents import distinct_documents
 from neuron_assets.corpora.standard_library import standard_library_documents
 from neuron_assets.corpora.text_files import text_file_documents
@@ -25,7 +26,7 @@ def open_documents(study: Study) -> list[Document]:
 
 
 def open_subject(study: Study) -> "Subject":
-    """The subject model, its sizes checked; raises SubjectMismatch."""
+    """The subject model with the units that the study explains, its sizes checked; raises SubjectMismatch."""
     from neuron_assets.subjects.bundled.opening import open_bundled, open_planted, open_untrained_twin
     from neuron_assets.subjects.subject import check_sizes
 
@@ -36,4 +37,4 @@ def open_subject(study: Study) -> "Subject":
     }
     subject = openers[study.subject.provider]()
     check_sizes(subject, n_layers=study.subject.n_layers, n_neurons=study.subject.n_neurons)
-    return subject
+    return with_units(study, subject)

@@ -12,6 +12,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── InvalidStudy
     │   ├── LayerOutOfRange
     │   ├── LayerNotInStudy
+    │   ├── LayerWithoutUnits
     │   └── NeuronOutOfRange
     ├── CorpusError             is there enough text?
     │   ├── NoDocuments
@@ -20,6 +21,8 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── SubjectError            is the subject model the one the study speaks of, and sane?
     │   ├── UnknownFamily
     │   ├── SubjectMismatch
+    │   ├── UnusableUnits
+    │   ├── UnknownAutoencoder
     │   ├── NonFiniteActivations
     │   └── ActivationsTooLarge
     ├── ExplanationError        can this explanation be worked with?
@@ -98,6 +101,7 @@ from neuron_assets.errors.studies import (
     InvalidStudy,
     LayerNotInStudy,
     LayerOutOfRange,
+    LayerWithoutUnits,
     NeuronOutOfRange,
     NoDocuments,
     NonFiniteActivations,
@@ -111,9 +115,11 @@ from neuron_assets.errors.studies import (
     TooFewDocuments,
     TooFewExcerpts,
     UnequalLengths,
+    UnknownAutoencoder,
     UnknownFamily,
     UnreadableExplanation,
     UnreadableStudy,
+    UnusableUnits,
 )
 from neuron_assets.errors.tables import (
     ChangedInput,
@@ -151,6 +157,7 @@ __all__ = [
     "LanguageModelError",
     "LayerNotInStudy",
     "LayerOutOfRange",
+    "LayerWithoutUnits",
     "MissingTable",
     "ModelChanged",
     "ModelWithoutPrice",
@@ -181,6 +188,7 @@ __all__ = [
     "TooFewExcerpts",
     "TryAgain",
     "UnequalLengths",
+    "UnknownAutoencoder",
     "UnknownFamily",
     "UnknownModel",
     "UnreadableExplanation",
@@ -191,4 +199,5 @@ __all__ = [
     "UnsafeBaseUrl",
     "UntrustedServer",
     "UnusableModel",
+    "UnusableUnits",
 ]
