@@ -32,7 +32,10 @@ def heard(
 @pytest.fixture
 def stock(folder: Path) -> GPT2Model:
     """The library's own model, as it opens it itself."""
-    return GPT2Model.from_pretrained(folder, local_files_only=True, attn_implementation="eager").float().eval()
+    model: GPT2Model = GPT2Model.from_pretrained(
+        folder, local_files_only=True, attn_implementation="eager", dtype=torch.float32
+    )
+    return model
 
 
 def test_the_residual_stream_is_the_librarys(
