@@ -41,6 +41,9 @@ FAMILIES: Mapping[str, Family] = {
 }
 """By `model_type` of the configuration."""
 
+_NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
+"""What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
+
 
 class HookedSubject:
     """The MLP neurons of a causal language model: one unit of an MLP's hidden layer, after its non-linearity.
@@ -134,7 +137,9 @@ def _hook(block: nn.Module, projection: nn.Module, site: Site, hear: Callable[[t
         case "neurons":
             return projection.register_forward_pre_hook(lambda _module, inputs: hear(inputs[0]))
         case "mlp_output":
-            return projection.register_forward_hook(lambda _module, _inputs, output: hear(output))
+            norms = (getattr(block, name) for name in _NORMS_AFTER_MLP if hasattr(block, name))
+            last: nn.Module = next(norms, projection)
+            return last.register_forward_hook(lambda _module, _inputs, output: hear(output))
         case "residual_before":
             return block.register_forward_pre_hook(
                 lambda _module, inputs, named: hear(inputs[0] if inputs else named["hidden_states"]), with_kwargs=True

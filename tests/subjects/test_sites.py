@@ -1,16 +1,17 @@
 """Facts on the places where a language model is heard: each is what the weights and the library say."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from transformers import GPT2Model
+from transformers import AutoModel, Gemma2Config, Glm4Config, GPT2Model, LlamaConfig, Olmo2Config, PreTrainedConfig
 
 from neuron_assets.errors import LayerOutOfRange
-from neuron_assets.subjects.hooked import HookedSubject
+from neuron_assets.subjects.hooked import HookedSubject, _hook
 from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Listenable
 
@@ -76,6 +77,41 @@ def test_one_layer_is_heard_as_among_all(hooked: HookedSubject, token_ids: NDArr
 
     assert list(one) == [1]
     np.testing.assert_array_equal(one[1], everything[1])
+
+
+@pytest.mark.parametrize(
+    ("config", "stream"),
+    [
+        (LlamaConfig, "post_attention_layernorm"),
+        (Gemma2Config, "pre_feedforward_layernorm"),
+        (Olmo2Config, "mlp"),
+        (Glm4Config, "post_attention_layernorm"),
+    ],
+)
+def test_an_mlps_output_is_what_it_adds_to_the_stream(config: type[PreTrainedConfig], stream: str) -> None:
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModel.from_config(
+            config(**sizes, head_dim=8, num_hidden_layers=2, vocab_size=50, pad_token_id=0), attn_implementation="eager"
+        ).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    block, added, streams = model.layers[1], list[torch.Tensor](), list[torch.Tensor]()
+    _hook(block, block.mlp.down_proj, "mlp_output", added.append)
+    _hook(block, block.mlp.down_proj, "residual", streams.append)
+    getattr(block, stream).register_forward_pre_hook(lambda _module, inputs: streams.append(inputs[0]))
+
+    with torch.inference_mode():
+        model(input_ids=torch.arange(20).reshape(2, 10))
+
+    before, after = streams  # the MLP, and what comes with it
+    torch.testing.assert_close(added[0], after - before, rtol=1e-4, atol=1e-4)
 
 
 def test_running_is_listening_to_the_neurons(hooked: HookedSubject, token_ids: NDArray[np.int64]) -> None:
