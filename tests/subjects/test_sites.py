@@ -90,16 +90,19 @@ def test_one_layer_is_heard_as_among_all(hooked: HookedSubject, token_ids: NDArr
 )
 def test_an_mlps_output_is_what_it_adds_to_the_stream(config: type[PreTrainedConfig], stream: str) -> None:
     sizes: dict[str, Any] = {
+        "vocab_size": 50,
+        "pad_token_id": 0,
         "hidden_size": 16,
         "intermediate_size": 24,
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
+        "head_dim": 8,
+        "num_hidden_layers": 2,
     }
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = AutoModel.from_config(
-            config(**sizes, head_dim=8, num_hidden_layers=2, vocab_size=50, pad_token_id=0), attn_implementation="eager"
-        ).eval()
+        opened = AutoModel.from_config(config(**sizes), attn_implementation="eager")  # type: ignore[no-untyped-call]
+        model = opened.eval()
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.5)
     block, added, streams = model.layers[1], list[torch.Tensor](), list[torch.Tensor]()
@@ -110,7 +113,7 @@ def test_an_mlps_output_is_what_it_adds_to_the_stream(config: type[PreTrainedCon
     with torch.inference_mode():
         model(input_ids=torch.arange(20).reshape(2, 10))
 
-    before, after = streams  # the MLP, and what comes with it
+    before, after = streams
     torch.testing.assert_close(added[0], after - before, rtol=1e-4, atol=1e-4)
 
 
