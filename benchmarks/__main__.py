@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import asking, harvest, loading, memory, rules, sharing
+from benchmarks import asking, harvest, loading, memory, rules, sharing, units
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
     "rules": rules.benchmark,
     "memory": memory.benchmark,
     "harvest": harvest.benchmark,
+    "units": units.benchmark,
     "sharing": sharing.benchmark,
     "asking": asking.benchmark,
 }

@@ -109,12 +109,13 @@ def show(study: str, neuron: str, excerpts: int) -> None:
     project = current_project()
     found = project.study(study)
     try:
-        asked = NeuronId.parse(neuron)
+        asked = found.read_neuron(neuron)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="NEURON") from error
-    found.check_neuron(asked)
     key = layer_key(asked.layer_index, found.subject.n_layers)
-    Console().print(neuron_text(see_neuron(TableStore.at(project.tables), study, key, asked), excerpts))
+    Console().print(
+        neuron_text(see_neuron(TableStore.at(project.tables), study, key, asked), excerpts, found.unit_name)
+    )
 
 
 @main.command()
@@ -256,5 +257,5 @@ def _print_best(console: Console, project: Project, study: Study, n: int) -> Neu
     console.print(Text(f"\nThe {n} best explained neurons (chosen by their score, so better than average):\n", "bold"))
     best = best_neurons(store, study.name, list(keys.values()), study.explainer.label, n)
     for neuron in best:
-        console.print(neuron_text(see_neuron(store, study.name, keys[neuron.layer_index], neuron), 1))
+        console.print(neuron_text(see_neuron(store, study.name, keys[neuron.layer_index], neuron), 1, study.unit_name))
     return best[0] if best else NeuronId(0, 0)

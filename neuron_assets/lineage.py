@@ -45,6 +45,8 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "splits": pools,
         "activations": study.activations.model_dump(),
     }
+    if study.units.ingredients:
+        harvested["units"] = study.units.ingredients
     return {
         # The fewest documents a pool may hold is a condition, not an ingredient.
         "excerpts": {"tokenizer": study.subject.tokenizer, "corpus": study.corpus.model_dump()},

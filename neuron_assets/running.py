@@ -26,6 +26,7 @@ from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UN
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
+from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, lineages
@@ -225,7 +226,10 @@ class _State:
         study = self._wanted.study
         notes: dict[str, dict[str, Callable[[], str | None]]] = {
             "excerpts": {DOCUMENTS: lambda: self._documents, TOKENIZER_FILES: lambda: tokenizer_files(study)},
-            **{table: {SUBJECT_FILES: lambda: subject_files(study)} for table in FORWARD},
+            **{
+                table: {SUBJECT_FILES: lambda: subject_files(study), UNITS: lambda: units_digest(study)}
+                for table in FORWARD
+            },
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
             "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._simulator},
             "scores": {SCORERS: lambda: scorers_in_words(study)},
@@ -245,6 +249,11 @@ class _State:
     def _documents(self) -> str:
         """Digest of what the corpus holds now."""
         return documents_digest(open_documents(self._wanted.study))
+
+    @cached_property
+    def _units(self) -> str | None:
+        """Digest of the files that units are computed from, if there are any."""
+        return units_digest(self._wanted.study) or None
 
     def summary_stands(self) -> bool:
         """Whether the summary stands and covers every layer whose scores stand."""

@@ -7,6 +7,7 @@ Here: its frozen, validated form, and the only code that parses a study file. No
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
-from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
+from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnits, NeuronOutOfRange
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
 from neuron_assets.model_sections import (
@@ -39,9 +40,10 @@ from neuron_assets.sections import (
     SplitsSection,
 )
 from neuron_assets.subject_sections import SUBJECTS, Subject, written_in_full
+from neuron_assets.unit_sections import UNITS_BY_PROVIDER, NeuronUnits, Units, UnitSizes
 from neuron_assets.yaml_files import read_yaml
 
-_BY_PROVIDER = {**BY_PROVIDER, "subject": SUBJECTS}
+_BY_PROVIDER = {**BY_PROVIDER, "subject": SUBJECTS, "units": UNITS_BY_PROVIDER}
 
 
 def _read_layers(value: object) -> object:
@@ -59,6 +61,7 @@ class Study(Section):
     owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:neuron_assets",)
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
     subject: Subject
+    units: Units = NeuronUnits()
     corpus: CorpusSection = CorpusSection()
     layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
     neurons: Literal["all"] | SampledNeurons | Indices = "all"
@@ -97,6 +100,8 @@ class Study(Section):
             )
         if self.explainer.provider == "planted" != self.subject.provider:
             raise ValueError("explainer: `planted` explains the subject `planted` only")
+        if self.subject.provider == "planted" and not isinstance(self.units, NeuronUnits):
+            raise ValueError("units: the subject `planted` has no inner place to be heard at, only neurons")
         valid = self.splits.valid
         if self.scoring.top > valid.top or self.scoring.random > valid.random:
             raise ValueError("scoring: `top` and `random` cannot exceed what `splits.valid` keeps")
@@ -111,31 +116,71 @@ class Study(Section):
             raise ValueError("asking: `mode: batch` echoes no prompts; write `method: json` for the simulator")
         return self
 
+    @cached_property
+    def _unit_sizes(self) -> UnitSizes:
+        """Raises UnusableUnits or UnknownAutoencoder, where the files of the units are not as they should be."""
+        return self.units.sizes(self.folder, self.subject.n_layers, self.subject.n_neurons)
+
+    @property
+    def subject_label(self) -> str:
+        """Whose numbers these are: the subject model, and what is looked at in it where that is not its neurons."""
+        units = "" if self.units == NeuronUnits() else f", {self.units.label}"
+        return f"{self.subject.label}{units}"
+
+    @property
+    def n_units(self) -> int:
+        """Units of one layer: rows of the tables are numbered by these."""
+        return self._unit_sizes.n_units
+
     @property
     def layer_indices(self) -> tuple[int, ...]:
-        """Ascending, each checked against the subject's size."""
-        layers = range(self.subject.n_layers) if self.layers == "all" else sorted(set(self.layers))
+        """Ascending, each checked against the subject's size and its units; `all` are those that have units."""
+        layers = self._unit_sizes.layers if self.layers == "all" else sorted(set(self.layers))
         for layer_index in layers:
             self.check_layer(layer_index)
         return tuple(layers)
 
     def check_layer(self, layer_index: int) -> None:
-        """Raises LayerOutOfRange."""
+        """Raises LayerOutOfRange or LayerWithoutUnits."""
         if not 0 <= layer_index < self.subject.n_layers:
             raise LayerOutOfRange(layer_index, self.subject.n_layers, self.subject.label)
+        if layer_index not in self._unit_sizes.layers:
+            raise LayerWithoutUnits(layer_index, self.units.label, self._unit_sizes.layers)
 
     def check_neuron(self, neuron: NeuronId) -> None:
-        """Raises LayerOutOfRange or NeuronOutOfRange."""
+        """Raises LayerOutOfRange, LayerWithoutUnits or NeuronOutOfRange."""
         self.check_layer(neuron.layer_index)
-        if neuron.neuron_index >= self.subject.n_neurons:
-            raise NeuronOutOfRange(str(neuron), self.subject.n_neurons, self.subject.label)
+        if neuron.neuron_index >= self.n_units:
+            raise NeuronOutOfRange(str(neuron), self.n_units, self.subject.label)
+
+    def read_neuron(self, text: str) -> NeuronId:
+        """As NeuronId.parse; in a study of both signs `L5N131-` is the negative side of L5N131.
+
+        Raises ValueError, or what check_neuron raises.
+        """
+        negative = text.rstrip().endswith("-")
+        if negative and not self.units.signed:
+            raise ValueError(f"{text!r} is a negative side, and the study has no `signed: true` under `units`")
+        neuron = NeuronId.parse(text.rstrip().removesuffix("-"))
+        self.check_neuron(neuron)
+        return self._turned(neuron) if negative else neuron
+
+    def unit_name(self, neuron: NeuronId) -> str:
+        """What people read: `L5N899, the negative side of L5N131`, or `L5N131` alone."""
+        if not self.units.signed or neuron.neuron_index < self.n_units // 2:
+            return str(neuron)
+        return f"{neuron}, the negative side of {self._turned(neuron)}"
+
+    def _turned(self, neuron: NeuronId) -> NeuronId:
+        """The other sign of it."""
+        return NeuronId(neuron.layer_index, (neuron.neuron_index + self.n_units // 2) % self.n_units)
 
     def neuron_indices(self, layer_index: int, asked: int | Literal["all"] | None = None) -> tuple[int, ...]:
         """The neurons of a layer to explain, ascending; `asked` overrules the study: a number of them, or all.
 
         A smaller seeded choice is part of every larger one of the same seed.
         """
-        n_neurons = self.subject.n_neurons
+        n_neurons = self.n_units
         wanted = self.neurons if asked is None else asked
         if wanted == "all":
             return tuple(range(n_neurons))
@@ -176,7 +221,7 @@ def read_study(path: Path) -> Study:
         raise InvalidStudy(path, ["a study is named after its folder: remove `name` and `folder`"])
     try:
         study = Study.model_validate({**content, "name": path.parent.name, "folder": path.parent})
-        _ = study.layer_indices, study.neuron_indices(0)
+        _ = study.neuron_indices(study.layer_indices[0])
     except ValidationError as error:
         raise InvalidStudy(path, [_problem(dict(problem)) for problem in error.errors()]) from error
     return study

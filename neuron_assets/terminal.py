@@ -4,7 +4,7 @@ Here: rich's tables and texts. Not here: reading (`tables/reading.py`) and comma
 untrusted: it is never read as markup, and control characters are shown, not sent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
-from neuron_assets.method.records import LARGEST
+from neuron_assets.method.records import LARGEST, NeuronId
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
@@ -58,9 +58,9 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 2]}.."
 
 
-def neuron_text(seen: SeenNeuron, n_excerpts: int = 4) -> Text:
+def neuron_text(seen: SeenNeuron, n_excerpts: int = 4, name: Callable[[NeuronId], str] = str) -> Text:
     """Explanation, scores, and excerpts: each once by what the neuron did, once by what was simulated."""
-    text = Text.assemble((str(seen.neuron), "bold"), ("  explainer: ", "dim"), seen.explainer.split("?")[0], "\n")
+    text = Text.assemble((name(seen.neuron), "bold"), ("  explainer: ", "dim"), seen.explainer.split("?")[0], "\n")
     text.append(
         f"  {visible(seen.explanation)}\n" if seen.explanation else f"  no explanation: {visible(str(seen.failure))}\n"
     )

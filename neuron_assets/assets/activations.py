@@ -23,6 +23,7 @@ from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.shared_pass import FORWARD, MADE_BY_RUN, HarvestedTables, SharedPass
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
 from neuron_assets.assets.subject_model import SUBJECT_FILES, noted, subject_files, subject_version
+from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
@@ -63,7 +64,7 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         desk.check(study, context.job_def.asset_layer.selected_asset_keys)
         own = sorted(context.partition_keys)
         shared = SharedPass(study, table_store, context.instance, context.run.tags.get(BACKFILL_TAG), excerpts)
-        notes = noted({SUBJECT_FILES: subject_files(study)})  # before they are opened
+        notes = noted({SUBJECT_FILES: subject_files(study), UNITS: units_digest(study)})  # before they are opened
         layers = shared.taken_over(own)
         if layers is None:
             keys = [*own, *shared.others(own)]
@@ -82,7 +83,7 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
 
 
 def _has_every_neuron(study: Study, frame: pl.DataFrame) -> list[Finding]:
-    return [has_all(frame, neurons(range(study.subject.n_neurons)))]
+    return [has_all(frame, neurons(range(study.n_units)))]
 
 
 def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the result

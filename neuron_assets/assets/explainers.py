@@ -139,10 +139,8 @@ def _written_explanations(study: Study, section: WrittenExplainer) -> Mapping[st
 
 
 def _neuron(study: Study, path: Path, name: object) -> NeuronId:
-    """Raises UnreadableStudy where `name` is no neuron, and what `check_neuron` raises."""
+    """Raises UnreadableStudy where `name` is no neuron, and what `read_neuron` raises."""
     try:
-        neuron = NeuronId.parse(str(name))
+        return study.read_neuron(str(name))
     except ValueError as error:
         raise UnreadableStudy(path, str(error)) from error
-    study.check_neuron(neuron)
-    return neuron

@@ -115,6 +115,6 @@ def _facts(study: Study, frame: pl.DataFrame, made: pl.DataFrame, records: list[
     }
     if records:
         facts["sample"] = exemplars_picture(
-            records[0], made["explanation"][0] or made["failure"][0], study.explainer.label
+            records[0], made["explanation"][0] or made["failure"][0], study.explainer.label, study.unit_name
         )
     return facts

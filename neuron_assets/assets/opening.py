@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuron_assets.assets.units import with_units
 from neuron_assets.corpora.documents import distinct_documents
 from neuron_assets.corpora.standard_library import standard_library_documents
 from neuron_assets.corpora.text_files import text_file_documents
@@ -39,7 +40,10 @@ def open_pieces(study: Study) -> "Pieces":
 
 
 def open_subject(study: Study, device: str = "auto") -> "Subject":
-    """The subject model, its sizes checked; raises SubjectError. What is shipped is small, and runs on the CPU."""
+    """The subject with the units that the study explains, sizes checked; what is shipped is small, and runs on the CPU.
+
+    Raises SubjectError.
+    """
     from neuron_assets.subjects.subject import check_sizes
 
     subject = (
@@ -48,7 +52,7 @@ def open_subject(study: Study, device: str = "auto") -> "Subject":
         else _open_shipped(study.subject)
     )
     check_sizes(subject, n_layers=study.subject.n_layers, n_neurons=study.subject.n_neurons)
-    return subject
+    return with_units(study, subject)
 
 
 def _open_shipped(section: ShippedSubject) -> "Subject":

@@ -5,16 +5,16 @@ only as data in an image link; token text is untrusted, so it is escaped.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 import numpy as np
 from jaxtyping import Float
 
 from neuron_assets.method.display import visible
-from neuron_assets.method.records import LARGEST, NeuronRecord
+from neuron_assets.method.records import LARGEST, NeuronId, NeuronRecord
 from neuron_assets.method.scale import largest_activation
 
 _CHARACTER, _LINE, _WIDTH, _INDENT = 7.3, 20, 130, 11
@@ -23,20 +23,25 @@ _GREEN, _BLUE = "#2da44e", "#5078dc"
 """What a neuron did, and what was expected; as in the terminal."""
 _LONGEST = 100
 """Characters of an explanation in a table."""
+_N_ALONE, _N_OF_EACH = 4, 2
+"""Excerpts of a picture: of one kind, and of both."""
+
+Name: TypeAlias = Callable[[NeuronId], str]
+"""What people are to read for a neuron."""
 
 
 def exemplars_picture(
-    record: NeuronRecord, explanation: str, explainer: str, n_excerpts: int = 4
+    record: NeuronRecord, explanation: str, explainer: str, name: Name = str
 ) -> dg.MarkdownMetadataValue:
     """The explanation, and below it the first excerpts, each token the greener the stronger the neuron is on it."""
     exemplars = record.exemplars
-    values = exemplars.activations[:n_excerpts]
+    values = exemplars.activations[:_N_ALONE]
     shares = values / _largest(values)
     image = _picture(
         [_tokens(record, row) for row in range(len(values))], [[("true", share, _GREEN)] for share in shares]
     )
     told = "Train excerpts that excite it most. The darkest green is the largest activation shown, 10 on the scale."
-    return dg.MetadataValue.md(f"{_head(record, explanation, explainer)}\n\n{told}\n\n{image}")
+    return dg.MetadataValue.md(f"{_head(name(record.neuron), explanation, explainer)}\n\n{told}\n\n{image}")
 
 
 def simulation_picture(
@@ -44,7 +49,7 @@ def simulation_picture(
     simulated: Float[np.ndarray, "excerpt token"],
     explanation: str,
     explainer: str,
-    n_each: int = 2,
+    name: Name = str,
 ) -> str:
     """Some top and some random excerpts, each once by what the neuron did, and below it once by what was expected.
 
@@ -52,8 +57,8 @@ def simulation_picture(
     """
     exemplars = record.exemplars
     rows = [
-        *np.flatnonzero(exemplars.is_top)[:n_each].tolist(),
-        *np.flatnonzero(~exemplars.is_top)[:n_each].tolist(),
+        *np.flatnonzero(exemplars.is_top)[:_N_OF_EACH].tolist(),
+        *np.flatnonzero(~exemplars.is_top)[:_N_OF_EACH].tolist(),
     ]
     true = exemplars.activations / _largest(exemplars.activations)
     expected = np.nan_to_num(simulated) / LARGEST
@@ -63,13 +68,14 @@ def simulation_picture(
         "its largest activation. Blue: what was expected, darkest at 10."
     )
     image = _picture([_tokens(record, row) for row in rows], colours)
-    return f"{_head(record, explanation, explainer)}\n\n{told}\n\n{image}"
+    return f"{_head(name(record.neuron), explanation, explainer)}\n\n{told}\n\n{image}"
 
 
-def neurons_table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def neurons_table(title: str, rows: Sequence[Mapping[str, Any]], name: Name = str) -> str:
     """Neurons with their score and explanation, as a table."""
     lines = [
-        f"| L{row['layer_index']}N{row['neuron_index']} | {row['ev_correlation']:.3f} | {_cut(row['explanation'])} |"
+        f"| {name(NeuronId(row['layer_index'], row['neuron_index']))} | {row['ev_correlation']:.3f} "
+        f"| {_cut(row['explanation'])} |"
         for row in rows
     ]
     return "\n".join([f"| {title} | score | explanation |", "|---|---|---|", *lines])
@@ -79,8 +85,8 @@ def image_link(kind: str, content: bytes) -> str:
     return f"![](data:{kind};base64,{base64.b64encode(content).decode()})"
 
 
-def _head(record: NeuronRecord, explanation: str, explainer: str) -> str:
-    return f"**{record.neuron}** · explainer: {_plain(explainer)}\n\n{_plain(explanation)}"
+def _head(neuron: str, explanation: str, explainer: str) -> str:
+    return f"**{neuron}** · explainer: {_plain(explainer)}\n\n{_plain(explanation)}"
 
 
 def _largest(activations: Float[np.ndarray, "excerpt token"]) -> float:

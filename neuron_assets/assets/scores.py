@@ -87,7 +87,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
             pl.col("candidate").is_null(), "neuron_index", "candidate", "scorer", "sample"
         )
         facts = _facts(study, frame) | {"kept": frame.height - made.height} | made_by(frame) | seconds_since(began)
-        facts |= _best_and_worst(activations, texts, candidates, simulations, frame)
+        facts |= _best_and_worst(study, activations, texts, candidates, simulations, frame)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         shown = shown_documents(activations, excerpts, candidates["neuron_index"].unique().to_list())
         last = last_materialization(context.instance, asset_key(study, "scores"), context.partition_key)
@@ -201,8 +201,13 @@ def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _best_and_worst(
-    activations: StoredTable, texts: Corpus, candidates: pl.DataFrame, simulations: pl.DataFrame, frame: pl.DataFrame
+def _best_and_worst(  # noqa: PLR0913, PLR0917  # all that a picture is made of
+    study: Study,
+    activations: StoredTable,
+    texts: Corpus,
+    candidates: pl.DataFrame,
+    simulations: pl.DataFrame,
+    frame: pl.DataFrame,
 ) -> dict[str, dg.MetadataValue]:
     """Neurons by their top-and-random score, and the best and the worst in colour; nothing where none has one."""
     own = frame.filter(
@@ -216,10 +221,11 @@ def _best_and_worst(
     if ranked.is_empty():
         return {}
     best, worst = ranked.head(_SHOWN).to_dicts(), ranked.slice(_SHOWN).tail(_SHOWN).reverse().to_dicts()
-    shown = [neurons_table("best", best), *([neurons_table("worst", worst)] if worst else [])]
+    ends = {"best": best, "worst": worst}
+    shown = [neurons_table(title, rows, study.unit_name) for title, rows in ends.items() if rows]
     for row in (best[0], *worst[:1]):
         of_row = (pl.col("neuron_index") == row["neuron_index"]) & (pl.col("candidate") == row["candidate"])
         (record,) = neuron_records(activations_of(activations, "valid", [row["neuron_index"]]), texts)
         simulated = simulated_matrix(simulations.filter(of_row), record)
-        shown.append(simulation_picture(record, simulated, row["explanation"], row["author"]))
+        shown.append(simulation_picture(record, simulated, row["explanation"], row["author"], study.unit_name))
     return {"best_and_worst": dg.MetadataValue.md("\n\n".join(shown))}

@@ -101,8 +101,8 @@ def _sample(study: Study, tried: "Sequence[_Tried]", frame: pl.DataFrame) -> dic
         if (one.record.neuron.neuron_index, one.candidate) in there:
             mine = (pl.col("neuron_index") == one.record.neuron.neuron_index) & (pl.col("candidate") == one.candidate)
             simulated = simulated_matrix(frame.filter(mine), one.record)
-            picture = simulation_picture(one.record, simulated, str(one.explanation), study.explainer.label)
-            return {"sample": dg.MetadataValue.md(picture)}
+            told = str(one.explanation), study.explainer.label, study.unit_name
+            return {"sample": dg.MetadataValue.md(simulation_picture(one.record, simulated, *told))}
     return {}
 
 

@@ -125,9 +125,9 @@ def description(study: Study, table: str) -> str:
 def labels(study: Study, table: str) -> str:
     """Whose numbers these are, in a few words: never to be left out beside a score."""
     if table in BEFORE_EXPLAINING:
-        return f"subject: {study.subject.label}"
+        return f"subject: {study.subject_label}"
     models = f"explainer: {study.explainer.label}; simulator: {study.simulator.label}"
-    return f"subject: {study.subject.label}; {models}"
+    return f"subject: {study.subject_label}; {models}"
 
 
 def table_metadata(study: Study, table: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def brief(identity: str) -> str:
 
 def _notes(study: Study, table: str) -> dict[str, str]:
     """What stands in the file beside the rows, where it is known before the step has run."""
-    notes = {"study": study.name, "subject": study.subject.label, "corpus": study.corpus.provider}
+    notes = {"study": study.name, "subject": study.subject_label, "corpus": study.corpus.provider}
     if table in BEFORE_EXPLAINING:
         return notes
     return notes | {"explainer": study.explainer_identity, "simulator": study.simulator_identity}

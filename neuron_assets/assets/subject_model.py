@@ -11,6 +11,7 @@ import dagster as dg
 
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.units import units_digest
 from neuron_assets.study import Study
 from neuron_assets.subject_sections import HuggingFaceSubject
 from neuron_assets.subjects.model_files import OF_READING, OF_WEIGHTS, files_digest
@@ -22,8 +23,9 @@ SUBJECT_FILES = "subject_files"
 
 
 def subject_version(study: Study) -> str:
-    """Which subject that is now: its revision, or a digest of its files; raises UnusableSubject."""
-    return subject_files(study) or study.subject.weights
+    """Which subject and units those are now: revision, or digest of files. Raises UnusableSubject, UnusableUnits."""
+    model, units = subject_files(study) or study.subject.weights, units_digest(study)
+    return f"{model}+{units}" if units else model
 
 
 def subject_files(study: Study) -> str | None:

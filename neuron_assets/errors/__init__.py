@@ -12,6 +12,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── InvalidStudy
     │   ├── LayerOutOfRange
     │   ├── LayerNotInStudy
+    │   ├── LayerWithoutUnits
     │   └── NeuronOutOfRange
     ├── CorpusError             is there enough text?
     │   ├── NoDocuments
@@ -24,6 +25,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── NeuronsDiffer
     │   ├── NeuronsNotHeard
     │   ├── SubjectMismatch
+    │   ├── UnusableUnits
+    │   ├── UnknownAutoencoder
     │   ├── NonFiniteActivations
     │   └── ActivationsTooLarge
     ├── ExplanationError        can this explanation be worked with?
@@ -102,6 +105,7 @@ from neuron_assets.errors.studies import (
     InvalidStudy,
     LayerNotInStudy,
     LayerOutOfRange,
+    LayerWithoutUnits,
     NeuronOutOfRange,
     NeuronsDiffer,
     NeuronsNotHeard,
@@ -118,10 +122,12 @@ from neuron_assets.errors.studies import (
     TooFewDocuments,
     TooFewExcerpts,
     UnequalLengths,
+    UnknownAutoencoder,
     UnknownFamily,
     UnreadableExplanation,
     UnreadableStudy,
     UnusableSubject,
+    UnusableUnits,
 )
 from neuron_assets.errors.tables import (
     ChangedInput,
@@ -159,6 +165,7 @@ __all__ = [
     "LanguageModelError",
     "LayerNotInStudy",
     "LayerOutOfRange",
+    "LayerWithoutUnits",
     "MissingTable",
     "ModelChanged",
     "ModelWithoutPrice",
@@ -192,6 +199,7 @@ __all__ = [
     "TooFewExcerpts",
     "TryAgain",
     "UnequalLengths",
+    "UnknownAutoencoder",
     "UnknownFamily",
     "UnknownModel",
     "UnreadableExplanation",
@@ -203,4 +211,5 @@ __all__ = [
     "UntrustedServer",
     "UnusableModel",
     "UnusableSubject",
+    "UnusableUnits",
 ]

@@ -64,6 +64,15 @@ class LayerNotInStudy(StudyError):
         super().__init__(f"Layer {layer_index} is not one of the study {study}. Add it to `layers` in the study.")
 
 
+class LayerWithoutUnits(StudyError):
+    def __init__(self, layer_index: int, place: object, layers: Collection[int]) -> None:
+        listed = ", ".join(map(str, sorted(layers))) or "none"
+        super().__init__(
+            f"Layer {layer_index} has no units in {place}; layers that have: {listed}. "
+            "Mend `layers` in the study (`all` takes those that have), or give the layer its file."
+        )
+
+
 class NeuronOutOfRange(StudyError):
     def __init__(self, neuron: str, n_neurons: int, subject: str) -> None:
         super().__init__(
@@ -165,6 +174,27 @@ class ActivationsTooLarge(SubjectError):
         super().__init__(
             f"Layer {layer_index} reaches {peak:.6g}, more than float16 can hold. "
             "Set `stored_as: float32` under `activations` in the study."
+        )
+
+
+class UnusableUnits(SubjectError):
+    """The files of directions or of autoencoders are not there, damaged, or do not fit the subject."""
+
+    hits_all_layers = True
+
+    def __init__(self, place: object, reason: str, mend: str) -> None:
+        super().__init__(f"The units in {place} cannot be used: {reason}. {mend}")
+
+
+class UnknownAutoencoder(SubjectError):
+    """An autoencoder says that it computes its latents in a way that is not known here for sure."""
+
+    hits_all_layers = True
+
+    def __init__(self, path: object, key: str, value: object, known: Collection[str]) -> None:
+        super().__init__(
+            f"{path} says `{key}: {value}`; what can be computed is {', '.join(known)}. "
+            "Choose another autoencoder, or convert it; docs/units.md has the formulas."
         )
 
 

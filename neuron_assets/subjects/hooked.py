@@ -4,14 +4,16 @@ Here: one forward pass that hands on what the neurons did. Not here: where a mod
 weights (`hugging_face.py`, `bundled.opening`), keeping anything (`harvest.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.models.bloom.modeling_bloom import BloomGelu
@@ -19,6 +21,7 @@ from transformers.models.bloom.modeling_bloom import BloomGelu
 from neuron_assets.errors import LayerOutOfRange, NeuronsNotHeard, SubjectMismatch
 from neuron_assets.subjects.families import anatomy
 from neuron_assets.subjects.pieces import Pieces
+from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Receive
 
 WRITTEN_OUT_TANH_GELUS = (NewGELUActivation, FastGELUActivation, BloomGelu)
@@ -26,6 +29,10 @@ WRITTEN_OUT_TANH_GELUS = (NewGELUActivation, FastGELUActivation, BloomGelu)
 
 class _Heard(Exception):
     """Ends a forward pass: everything that was asked for is heard."""
+
+
+_NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
+"""What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
 
 
 class HookedSubject:
@@ -73,25 +80,29 @@ class HookedSubject:
         return self._pieces.text(token_ids)
 
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
-        """One forward pass, up to the highest of `layers`.
+        """What the neurons did, in one forward pass up to the highest of `layers`; raises as `listen` does."""
+        self.listen(token_ids, layers, "neurons", receive)
+
+    def listen(
+        self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], site: Site, receive: Receive
+    ) -> None:
+        """What is at `site` of these layers, in one forward pass up to the highest of them.
 
         Raises LayerOutOfRange, SubjectMismatch where excerpts are longer than the model can read, and NeuronsNotHeard.
         """
         self._check(token_ids.shape[1], layers)
         heard: set[int] = set()
 
-        def hook(layer_index: int, inputs: tuple[Any, ...]) -> None:
-            receive(layer_index, self._excerpts(layer_index, inputs[0], token_ids.shape))
+        def hear(layer_index: int, found: torch.Tensor) -> None:
+            receive(layer_index, self._excerpts(layer_index, found, token_ids.shape))
             heard.add(layer_index)
             if layer_index == max(layers):
                 raise _Heard
 
         with ExitStack() as stack, torch.inference_mode():
             for layer_index in layers:
-                handle = self._projections[layer_index].register_forward_pre_hook(
-                    lambda _projection, inputs, layer_index=layer_index: hook(layer_index, inputs)
-                )
-                stack.callback(handle.remove)
+                block, projection = self._blocks[layer_index], self._projections[layer_index]
+                stack.callback(_hook(block, projection, site, partial(hear, layer_index)).remove)
             with suppress(_Heard):
                 self._base(input_ids=self._read(token_ids), use_cache=False)
         if missing := sorted(set(layers) - heard):
@@ -112,14 +123,14 @@ class HookedSubject:
         return ids.to(self._base.device)
 
     def _excerpts(
-        self, layer_index: int, activations: torch.Tensor, shape: tuple[int, ...]
-    ) -> Float[torch.Tensor, "excerpt token neuron"]:
+        self, layer_index: int, found: torch.Tensor, shape: tuple[int, ...]
+    ) -> Float[torch.Tensor, "excerpt token unit"]:
         """The excerpts' own tokens. Some models have all tokens in one row by then."""
         n_excerpts, n_tokens = shape
         n_read = len(self._beginning) + n_tokens
-        if activations.numel() != n_excerpts * n_read * self._n_neurons:
-            raise NeuronsNotHeard(self._name, layer_index, f"its shape is {tuple(activations.shape)}")
-        return activations.reshape(n_excerpts, n_read, self._n_neurons)[:, len(self._beginning) :]
+        if found.shape[:-1].numel() != n_excerpts * n_read:
+            raise NeuronsNotHeard(self._name, layer_index, f"its shape is {tuple(found.shape)}")
+        return found.reshape(n_excerpts, n_read, found.shape[-1])[:, len(self._beginning) :]
 
 
 def with_one_kernel_gelu(model: nn.Module) -> nn.Module:
@@ -132,3 +143,22 @@ def with_one_kernel_gelu(model: nn.Module) -> nn.Module:
             if isinstance(child, WRITTEN_OUT_TANH_GELUS):
                 setattr(module, child_name, nn.GELU(approximate="tanh"))
     return model
+
+
+def _hook(block: nn.Module, projection: nn.Module, site: Site, hear: Callable[[torch.Tensor], None]) -> RemovableHandle:
+    """Listens at that place of a block; `projection` is the output projection of its MLP."""
+    match site:
+        case "neurons":
+            return projection.register_forward_pre_hook(lambda _module, inputs: hear(inputs[0]))
+        case "mlp_output":
+            norms = (getattr(block, name) for name in _NORMS_AFTER_MLP if hasattr(block, name))
+            last: nn.Module = next(norms, projection)
+            return last.register_forward_hook(lambda _module, _inputs, output: hear(output))
+        case "residual_before":
+            return block.register_forward_pre_hook(
+                lambda _module, inputs, named: hear(inputs[0] if inputs else named["hidden_states"]), with_kwargs=True
+            )
+        case "residual":  # some families give more beside it
+            return block.register_forward_hook(
+                lambda _module, _inputs, output: hear(output[0] if isinstance(output, tuple) else output)
+            )

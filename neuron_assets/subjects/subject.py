@@ -2,8 +2,8 @@
 
 Here: the seam, and the check of a subject's sizes. Not here: any model. Whatever can yield a block of numbers
 [excerpt, token, unit] can be harvested, explained and scored by standing behind `Subject`: the MLPs of a language model
-(`hooked`), units whose rule is known (`planted`), and as well attention heads, sparse autoencoders or directions of
-one's own.
+(`hooked`), units whose rule is known (`planted`), both signs of either (`signed`), directions of one's own and the
+latents of sparse autoencoders (`directions`, `sparse_autoencoders`), and as well attention heads.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 
 from neuron_assets.errors import SubjectMismatch
+from neuron_assets.subjects.sites import Site
 
 Receive: TypeAlias = Callable[[int, Float[torch.Tensor, "excerpt token neuron"]], None]
 """Takes a layer index and what the neurons of that layer did, raw. The tensor is lent: it may be overwritten after the
@@ -51,6 +52,16 @@ class Subject(Protocol):
         order of `token_ids`, on any device and in any floating dtype. An exception of `receive` ends the pass and is
         passed on.
         """
+
+
+@runtime_checkable
+class Listenable(Subject, Protocol):
+    """A subject that can be heard at other places than its neurons."""
+
+    def listen(
+        self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], site: Site, receive: Receive
+    ) -> None:
+        """As `run`, with what is at `site` of a layer in place of what its neurons did."""
 
 
 def check_sizes(subject: Subject, *, n_layers: int, n_neurons: int) -> None:

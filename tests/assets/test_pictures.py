@@ -74,6 +74,17 @@ def test_text_of_the_corpus_and_of_models_is_shown_not_obeyed() -> None:
     assert len(line) < 200
 
 
+def test_a_neuron_is_called_as_the_study_calls_it() -> None:
+    row = {"layer_index": 3, "neuron_index": 7, "ev_correlation": 0.5, "explanation": "commas"}
+    of_study = {"name": lambda neuron: f"{neuron}, the negative side"}
+
+    assert "| L3N7, the negative side | 0.500 | commas |" in neurons_table("best", [row], **of_study)
+    told = exemplars_picture(record([[1.0]], [True]), "commas", "somebody", **of_study)
+    assert str(told.value).startswith("**L3N7, the negative side** ·")
+    below = simulation_picture(record([[1.0]], [True]), np.ones((1, 1), np.float32), "commas", "somebody", **of_study)
+    assert below.startswith("**L3N7, the negative side** ·")
+
+
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are drawn from now on."""
     figures: list[Figure] = []
