@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -79,6 +80,8 @@ def open_hugging_face_pieces(source: Source) -> Pieces:
 
 
 def _open_tokenizer(source: Source) -> FastTokenizer:
+    if source.revision is None and not Path(source.path).is_dir():
+        raise UnusableSubject(source.label, f"there is no folder {source.path}")
     with _told_of(source):
         tokenizer = AutoTokenizer.from_pretrained(source.path, **source.arguments)
     if not isinstance(tokenizer, FastTokenizer):

@@ -105,7 +105,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableSubject, match="mine cannot be used"):
+    with pytest.raises(UnusableSubject, match=r"The subject mine cannot be used: there is no folder .*nowhere"):
         opened(tmp_path / "nowhere")
 
 
