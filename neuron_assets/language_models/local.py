@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from jinja2 import TemplateError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from neuron_assets.errors import RequestRefused, UnusableModel
@@ -163,13 +163,16 @@ def open_local_model(  # noqa: PLR0913  # which model, and how it is run
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        # Set, not asked for: the library would do as config.json says, which may name a kernel of anybody's.
+        config._attn_implementation = "sdpa"  # noqa: SLF001  # it has no public name
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
             revision=revision,
+            config=config,
             trust_remote_code=False,  # told nothing, the library asks on stdin, and runs it on `y`
             dtype=getattr(torch, dtype),
             use_safetensors=True,
-            attn_implementation="sdpa",
             output_loading_info=True,
         )
         model, loading = loaded

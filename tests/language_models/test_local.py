@@ -1,6 +1,7 @@
 """Facts on models in this process: what they are loaded from, who they are, and what they reply."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,16 @@ def test_the_bundled_subject_can_be_opened_too() -> None:
 def test_what_is_no_model_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(UnusableModel, match="cannot be used in this process"):
         open_local_model(str(tmp_path / "nothing"))
+
+
+def test_a_model_does_not_choose_how_attention_is_computed(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    _save(local(tiny_gpt2(tokenizer), tokenizer), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    named = {"attn_implementation": "flex_attention", "_attn_implementation": "flex_attention"}
+    (tmp_path / "config.json").write_text(json.dumps(config | named))
+
+    assert open_local_model(str(tmp_path)).model.config._attn_implementation == "sdpa"
 
 
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
