@@ -21,7 +21,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── UnknownFamily
     │   ├── SubjectMismatch
     │   ├── NonFiniteActivations
-    │   └── ActivationsTooLarge
+    │   ├── ActivationsTooLarge
+    │   └── OutOfMemory
     ├── ExplanationError        can this explanation be worked with?
     │   ├── UnreadableExplanation
     │   └── UnequalLengths
@@ -102,6 +103,7 @@ from neuron_assets.errors.studies import (
     NoDocuments,
     NonFiniteActivations,
     NotDeleted,
+    OutOfMemory,
     StudyError,
     StudyExists,
     StudyFolderMissing,
@@ -162,6 +164,7 @@ __all__ = [
     "NotAnsweredYet",
     "NotDeleted",
     "NothingScored",
+    "OutOfMemory",
     "ParametersRefused",
     "PriceUnknown",
     "QuotaSpent",

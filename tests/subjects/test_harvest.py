@@ -52,10 +52,11 @@ class ArraySubject:
     def run(self, token_ids: NDArray[np.int64], layers: Sequence[int], receive: Receive) -> None:
         self.n_runs += 1
         self.layers_asked.add(tuple(layers))
-        for layer_index in layers:
-            lent = torch.from_numpy(self.activations[layer_index][token_ids[:, 0]]).to(self.dtype)
-            receive(layer_index, lent)
-            lent.fill_(torch.nan)  # it was only lent
+        lent = [torch.from_numpy(self.activations[layer][token_ids[:, 0]]).to(self.dtype) for layer in layers]
+        for layer_index, activations in zip(layers, lent, strict=True):
+            receive(layer_index, activations)
+        for activations in lent:
+            activations.fill_(torch.nan)  # they were only lent
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def arrays_of(value: Any, path: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
             yield from arrays_of(inner, f"{path}/{key}")
     elif is_dataclass(value):
         for each in fields(value):
-            if each.name != "n_batches":
+            if each.name != "facts":
                 yield from arrays_of(getattr(value, each.name), f"{path}/{each.name}")
     else:
         yield path, np.asarray(value)
@@ -234,8 +235,10 @@ def test_one_pass_serves_all_layers() -> None:
     found = harvest(subject, token_ids, pools, [0, 1], PLAN, batch_size=8, on_progress=lambda *n: heard.append(n))
 
     assert (subject.n_runs, subject.layers_asked) == (5, {(0, 1)})
-    assert [(layer.n_forward_passes, layer.n_batches, layer.n_tokens) for layer in found.values()] == [(1, 5, 180)] * 2
-    assert heard == [(8, 30), (16, 30), (20, 30), (28, 30), (30, 30)]
+    assert [(each.facts.n_forward_passes, each.facts.n_batches, each.facts.n_tokens) for each in found.values()] == [
+        (1, 5, 180)
+    ] * 2
+    assert heard == [(0, 30), (8, 30), (16, 30), (20, 30), (28, 30), (30, 30)]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
