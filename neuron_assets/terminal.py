@@ -7,7 +7,7 @@ untrusted: it is never read as markup, and control characters are shown, not sen
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich import box
@@ -21,6 +21,9 @@ from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
+
+if TYPE_CHECKING:
+    from neuron_assets.assets.forward_pass import OnePass
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
 _LONGEST_NAME = 12
@@ -90,13 +93,14 @@ def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
     columns = (TextColumn("  {task.description}"), BarColumn(8), TextColumn("{task.fields[count]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
 
-        def of_pass(_log: object, what: str) -> Any:
-            task = bar.add_task("excerpts", total=None, count="")
+        def of_pass(_log: object, what: "OnePass") -> Any:
+            name = "excerpts" if what.n_passes == 1 else f"pass {what.number} of {what.n_passes}"
+            task = bar.add_task(name, total=None, count="")
 
             def on_progress(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total, visible=done < total)
                 [shown] = [each for each in bar.tasks if each.id == task]
-                bar.update(task, count=f"{done}/{total}{_pace(shown)} {what}")
+                bar.update(task, count=f"{done}/{total}{_pace(shown)}")
 
             return on_progress
 
@@ -112,8 +116,8 @@ def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
 def _pace(task: Task) -> str:
     """How fast it goes and when it will be done, once that is known."""
     if task.speed is None or task.time_remaining is None:
-        return ","
-    return f", {task.speed:.0f} a second, {timedelta(seconds=int(task.time_remaining))} left,"
+        return ""
+    return f", {task.speed:.0f} a second, {timedelta(seconds=int(task.time_remaining))} left"
 
 
 def _row(summary: pl.DataFrame, layer: int, author: str, sample: str) -> dict[str, Any] | None:

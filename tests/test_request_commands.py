@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from neuron_assets.assets.forward_pass import OnePass
 from neuron_assets.cli import main
 from neuron_assets.language_models.asker import Progress
 from neuron_assets.language_models.database import Database
@@ -302,9 +303,13 @@ def test_how_far_asking_has_come_is_shown_and_not_cut_at_80_columns() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=80)
     with progress_bars(console) as (of_pass, of_asking):
-        of_pass(None)(3, 7)
+        on_progress = of_pass(None, OnePass(range(48), 11, 12))
+        for n_done in range(0, 60_000, 6_000):
+            on_progress(n_done, 60_000)
         of_asking(None, "explanations of L001")(Progress(3, 1, 2))
         of_asking(None, "simulations of L001")(Progress(123_456, 1_234, 123_432))
 
+    assert "pass 11 of 12" in shown.getvalue()
+    assert "54000/60000, " in shown.getvalue()
     assert "123,456 done, 123,432 asked, 1,234 failed" in shown.getvalue()
     assert "…" not in shown.getvalue()

@@ -26,7 +26,23 @@ if TYPE_CHECKING:
     from neuron_assets.subjects.fitting import Lent
     from neuron_assets.subjects.harvest import LayerHarvest, PassFacts
 
-Progress = Callable[[logging.Logger, str], Callable[[int, int], None]]
+
+@dataclass(frozen=True, slots=True)
+class OnePass:
+    """One of the passes that a run makes."""
+
+    layers: Sequence[int]
+    number: int
+    """From one on."""
+    n_passes: int
+
+    def __str__(self) -> str:
+        first, last, n_layers = self.layers[0], self.layers[-1], len(self.layers)
+        which = f"L{first}" if n_layers == 1 else f"{n_layers} layers, L{first} to L{last}"
+        return which if self.n_passes == 1 else f"{which}, pass {self.number} of {self.n_passes}"
+
+
+Progress = Callable[[logging.Logger, OnePass], Callable[[int, int], None]]
 """Takes the run's log and what is run; gives what hears, batch by batch, how many excerpts are done and of how many."""
 
 
@@ -77,7 +93,7 @@ class ForwardPasses:
                 group,
                 plan,
                 batch_size=self.speed.batch_size or fitting_batch_size(lent, state_bytes(plan, lent) * len(group)),
-                on_progress=self.progress(self.log, _in_words(group, number, len(groups))),
+                on_progress=self.progress(self.log, OnePass(group, number, len(groups))),
                 checkpoints=checkpoint,
             )
             passes = {"layers_of_the_pass": len(group), "passes": len(groups)}
@@ -114,7 +130,7 @@ class ForwardPasses:
             )
 
 
-def log_progress(log: logging.Logger, what: str) -> Callable[[int, int], None]:
+def log_progress(log: logging.Logger, what: OnePass) -> Callable[[int, int], None]:
     """Tells the run's log about each tenth of the pass, and about each minute."""
     began = last = time.monotonic()
     first = told = -1
@@ -131,11 +147,6 @@ def log_progress(log: logging.Logger, what: str) -> Callable[[int, int], None]:
             log.info("%d of %d excerpts, %.0f a second, %s left: %s", done, total, pace, left, what)
 
     return on_progress
-
-
-def _in_words(layers: Sequence[int], number: int, n_passes: int) -> str:
-    which = f"L{layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, L{layers[0]} to L{layers[-1]}"
-    return which if n_passes == 1 else f"{which}, pass {number} of {n_passes}"
 
 
 def _told(facts: "PassFacts") -> Mapping[str, int]:

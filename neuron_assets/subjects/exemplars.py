@@ -218,7 +218,7 @@ def _nth_highest(keys: Int64[torch.Tensor, "neuron key"], n: int) -> Int64[torch
     return torch.from_numpy(lowest_first[:, -n, None])
 
 
-def _true_places(masks: Sequence[Bool[torch.Tensor, " neuron"]]) -> Sequence[Int64[torch.Tensor, " true"]]:
+def _true_places(masks: Sequence[Bool[torch.Tensor, " neuron"]]) -> Sequence[Int64[torch.Tensor, " _"]]:
     """Of each mask the places where it holds; of all masks together, so that the device is waited for only twice."""
     if len(masks) == 1:
         return [masks[0].nonzero().squeeze(1)]
@@ -226,7 +226,7 @@ def _true_places(masks: Sequence[Bool[torch.Tensor, " neuron"]]) -> Sequence[Int
     return torch.split(stacked.nonzero()[:, 1], stacked.sum(1).tolist())
 
 
-def _joined(parts: Sequence[Int64[torch.Tensor, "gated key"]]) -> Int64[torch.Tensor, "all_gated key"]:
+def _joined(parts: Sequence[Int64[torch.Tensor, "_ key"]]) -> Int64[torch.Tensor, "all_gated key"]:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -65,6 +65,7 @@ class Checkpoint:
     """Of all layers, by name; lent."""
 
 
+@runtime_checkable
 class Checkpoints(Protocol):
     """Where a pass sets down how far it has come."""
 
