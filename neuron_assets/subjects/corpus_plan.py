@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 from neuron_assets.errors import TooFewExcerpts
 from neuron_assets.method.records import SPLITS, Split
@@ -52,7 +52,7 @@ class CorpusPlan:
     pools: Mapping[Split, Int[np.ndarray, " excerpt"]]
 
     @classmethod
-    def of(cls, pools: Int[np.ndarray, " excerpt"], plan: HarvestPlan) -> "CorpusPlan":
+    def of(cls, pools: Integer[np.ndarray, " excerpt"], plan: HarvestPlan) -> "CorpusPlan":
         """Takes the pool of each excerpt, as its index in SPLITS; raises TooFewExcerpts."""
         excerpts = {split: np.flatnonzero(pools == SPLITS.index(split)) for split in SPLITS if split in plan.kept}
         for split, kept in plan.kept.items():

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from neuron_assets.errors import LayerOutOfRange, OutOfMemory
 from neuron_assets.method.records import Split
@@ -80,7 +80,7 @@ class Checkpoints(Protocol):
 def harvest(  # noqa: PLR0913  # the last three cannot change the result
     subject: Subject,
     token_ids: Int[np.ndarray, "excerpt token"],
-    pools: Int[np.ndarray, " excerpt"],
+    pools: Integer[np.ndarray, " excerpt"],
     layers: Sequence[int],
     plan: HarvestPlan,
     *,
