@@ -14,7 +14,7 @@ from tests.scenario import make_project
 
 pytestmark = pytest.mark.slow
 
-# Says of itself when it dies, so that it does at the same work on every machine; nothing can catch or delay this signal.
+# It kills itself, so that it dies at the same work on every machine; nothing can catch or delay this signal.
 MATERIALIZE = """
 import os, signal, sys
 from neuron_assets.assets import activations
@@ -96,7 +96,7 @@ def test_a_pass_that_is_killed_twice_goes_on_each_time(tmp_path: Path, undisturb
 
 def test_passes_of_one_layer_that_are_killed_are_not_made_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     make_project(tmp_path)
-    n_batches = 18
+    n_batches = 16  # of each layer
     died = materialize(tmp_path, ONE_LAYER, 1 + n_batches + 3)  # in the third batch of the second layer
     ended = materialize(tmp_path, ONE_LAYER, NEVER)
     first, second = told(tmp_path, "L01"), told(tmp_path, "L02")

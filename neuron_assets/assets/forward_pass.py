@@ -52,10 +52,12 @@ _SECONDS_BETWEEN_LINES = 60
 class Speed(dg.Config):
     """What changes the speed of the pass, not its result (but for rounding)."""
 
-    batch_size: int | None = Field(None, ge=1, description="Excerpts a batch; as many as are fast, if not given.")
-    checkpoint_minutes: float = Field(5, ge=0, description="How often the pass sets down how far it has come.")
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Excerpts a batch; as many as are fast, if not given."
+    )
+    checkpoint_minutes: float = Field(default=5, ge=0, description="How often the pass sets down how far it has come.")
     most_memory_gb: float | None = Field(
-        None, gt=0, description="For what is kept while a pass runs; half of what is free, if not given."
+        default=None, gt=0, description="For what is kept while a pass runs; half of what is free, if not given."
     )
 
 

@@ -19,8 +19,8 @@ from neuron_assets.subjects.hooked import HookedSubject
 from tests.scenario import make_project
 
 LAYERS = ("L01", "L02", "L03")
-ONE_LAYER = {"most_memory_gb": 1e-6}
-EVERY_BATCH = {"checkpoint_minutes": 0, "batch_size": 16}
+ONE_LAYER: dict[str, Any] = {"most_memory_gb": 1e-6}
+EVERY_BATCH: dict[str, Any] = {"checkpoint_minutes": 0, "batch_size": 16}
 
 
 class World:
@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, project: Project, study: Study, instance: dg.DagsterInstance) -> None:
         self.project, self.study, self.instance = project, study, instance
-        self.folder = project.tables and study.folder.parents[1] / "data" / study.name
+        self.folder = study.folder.parents[1] / "data" / study.name
         self.run("excerpts", raises=True)
 
     def run(self, *tables: str, raises: bool = False, **speed: Any) -> bool:
