@@ -6,7 +6,6 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import dagster as dg
@@ -16,6 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # n
 )
 
 from neuron_assets.assets.checks import CHECKS, OF_TABLE, Finding, keeps_schema
+from neuron_assets.assets.handed_over import HandedOver, HandedOverLayers
 from neuron_assets.assets.history import BLOCKED_BY, last_record
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.stories import STORIES
@@ -55,32 +55,6 @@ KINDS: Mapping[str, set[str]] = {
     "activations": {"pytorch", "parquet"},
     "neuron_statistics": {"pytorch", "parquet"},
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HandedOver:
-    """What a step gives to be written as one file."""
-
-    frame: pl.DataFrame
-    notes: Mapping[str, str]
-    """What the file says beside its rows; the UI shows none of it, so it may be long."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HandedOverLayers(Mapping[str, HandedOver]):
-    """The same of several layers, by key; each may be read from a disk only when it is asked for."""
-
-    frames: Mapping[str, pl.DataFrame]
-    notes: Mapping[str, str]
-
-    def __getitem__(self, layer: str) -> HandedOver:
-        return HandedOver(self.frames[layer], self.notes)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.frames)
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
 
 def asset_key(study: Study, name: str) -> dg.AssetKey:

@@ -28,6 +28,7 @@ class World:
 
     def __init__(self, project: Project, study: Study, instance: dg.DagsterInstance) -> None:
         self.project, self.study, self.instance = project, study, instance
+        self.assets: Any = build_study(study).assets
         self.folder = study.folder.parents[1] / "data" / study.name
         self.run("excerpts", raises=True)
 
@@ -39,7 +40,7 @@ class World:
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         ops = {"ops": {f"{self.study.name}__activations": {"config": speed}}} if speed else {}
         return dg.materialize(
-            list(build_study(self.study).assets or ()),
+            self.assets,
             selection=dg.AssetSelection.assets(*(asset_key(self.study, table) for table in tables)),
             instance=self.instance,
             resources=table_resources(self.project.tables, self.project.requests),

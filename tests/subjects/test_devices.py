@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from neuron_assets.subjects import devices, harvest
+from neuron_assets.subjects import devices, harvest, layer_state
 from neuron_assets.subjects.exemplars import _nth_highest
 from neuron_assets.subjects.layer_state import Waiting
 from neuron_assets.subjects.neuron_statistics import Moments
@@ -29,11 +29,10 @@ def test_layers_wait_for_one_another_while_there_is_room(
 ) -> None:
     settled: list[int] = []
     known = world()
-    settle = harvest.settle
 
     def count(waiting: list[Waiting]) -> None:
         settled.append(len(waiting))
-        settle(waiting)
+        layer_state.settle(waiting)
 
     monkeypatch.setattr(harvest, "settle", count)
     treat_as_a_gpu(monkeypatch, held=held)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuron_assets.method.records import Split
 from neuron_assets.subjects import devices
 from neuron_assets.subjects.corpus_plan import CorpusPlan, HarvestPlan, Kept
 from neuron_assets.subjects.fitting import Lent, fitting_batch_size, layer_groups, look_at, state_bytes
@@ -31,7 +32,7 @@ def test_there_is_always_room_for_one_layer() -> None:
 @pytest.mark.parametrize("rows_as", ["float16", "float32"])
 @pytest.mark.parametrize(("n_tokens", "n_neurons"), [(16, 40), (64, 3072)])
 def test_the_state_of_a_layer_takes_what_was_reckoned(rows_as: str, n_tokens: int, n_neurons: int) -> None:
-    kept = {"train": Kept(20, 20), "calibration": Kept(0, 0), "valid": Kept(10, 5)}
+    kept: dict[Split, Kept] = {"train": Kept(20, 20), "calibration": Kept(0, 0), "valid": Kept(10, 5)}
     plan = HarvestPlan(kept, n_sampled_tokens=500, rows_as=rows_as)  # type: ignore[arg-type]
     corpus = CorpusPlan.of(np.repeat([0, 1, 2], [60, 5, 30]), plan)
     state = LayerState(0, corpus, plan, torch.zeros(n_tokens, n_neurons)).state()
@@ -62,7 +63,7 @@ def test_the_batch_of_a_gpu_is_the_largest_power_of_two_that_fits(
     monkeypatch.setattr(devices, "free_bytes", lambda _device: int(gigabytes * 1e9))
     monkeypatch.setattr(devices, "bytes_to_hold", lambda _device: int(gigabytes * 1e9) // 8)
     xl, few = Lent(CUDA, 64, 6400), Kept(10, 10)
-    kept = {"train": Kept(20, 20), "calibration": few, "valid": few, "test": few}
+    kept: dict[Split, Kept] = {"train": Kept(20, 20), "calibration": few, "valid": few, "test": few}
     state = 48 * state_bytes(HarvestPlan(kept, n_sampled_tokens=1024), xl)
 
     assert fitting_batch_size(xl, state) == expected

@@ -70,8 +70,12 @@ def test_a_pass_that_was_broken_off_ends_with_the_same_bits(
     for moment in moments:
         resumed_at = checkpoints.last and checkpoints.last.n_done
         try:
-            options = {"on_progress": breaking_off_after(moment), "checkpoints": checkpoints}
-            found = world.harvested(layers=(0, 1), batch_size=batch_size, **options)
+            found = world.harvested(
+                layers=(0, 1),
+                batch_size=batch_size,
+                checkpoints=checkpoints,
+                on_progress=breaking_off_after(moment),
+            )
             break
         except BrokenOffError:
             checkpoints.n_batches = 0
@@ -88,13 +92,12 @@ def test_a_pass_that_goes_on_runs_only_what_was_not_done() -> None:
     known, checkpoints = world(), EveryFewBatches(1)
     with pytest.raises(BrokenOffError):
         known.harvested(batch_size=4, on_progress=breaking_off_after(3), checkpoints=checkpoints)
-    subject, heard = ArraySubject(known.activations), []
+    subject, heard = ArraySubject(known.activations), list[int]()
     found = known.harvested(
         subject=subject, checkpoints=checkpoints, on_progress=lambda done, _total: heard.append(done)
     )
 
-    assert checkpoints.last is not None
-    assert heard[0] == found[0].facts.resumed_at_excerpt > 0
+    assert 0 < heard[0] == found[0].facts.resumed_at_excerpt
     assert found[0].facts.batch_size == 4  # as it was begun
     assert subject.n_runs == found[0].facts.n_batches == len(heard) - 1
 
