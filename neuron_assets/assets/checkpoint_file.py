@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
-from neuron_assets.errors import FailedWrite
 from neuron_assets.tables.writing_aside import is_local, written_aside
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ class CheckpointFile:
         return time.monotonic() - self._last >= self.every_seconds
 
     def write(self, checkpoint: "Checkpoint") -> None:
-        """Raises FailedWrite; then the one before stays."""
+        """Where it cannot be written, the log says so, the one before stays, and the pass goes on."""
+        from safetensors import SafetensorError
         from safetensors.torch import save, save_file
 
         tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.state.items()}
@@ -63,8 +63,8 @@ class CheckpointFile:
                     save_file(tensors, aside.path, told)
                 else:
                     aside.write_bytes(save(tensors, told))
-        except OSError as error:
-            raise FailedWrite(self.path, error.strerror or str(error)) from error
+        except (OSError, SafetensorError) as error:
+            self.log.warning("How far the pass has come could not be written to %s: %s", self.path, error)
         self._last = time.monotonic()
 
     def read(self) -> "Checkpoint | None":

@@ -7,6 +7,7 @@ Ranking is on fp32 peaks, ties go to the lower excerpt index; only the rows that
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -130,14 +131,14 @@ def let_in(offered: Sequence[tuple[TopExcerpts, Block]]) -> None:
     # As many enter as leave, neuron by neuron, and nonzero() lists both neuron by neuron: they pair up.
     row, excerpt = (new >= lowest).nonzero(as_tuple=True)
     slot = (kept < lowest).nonzero(as_tuple=True)[1]
-    ends = np.cumsum([0, *map(len, gated)])  # of each layer's gated neurons among all of them
-    bounds = torch.searchsorted(row, torch.from_numpy(ends).to(row.device)).tolist()
+    ends = [0, *accumulate(map(len, gated))]  # of each layer's gated neurons among all of them
+    bounds = [0, len(row)] if len(gated) == 1 else torch.searchsorted(row, row.new_tensor(ends)).tolist()
     for place, (top, block) in enumerate(offered):
         begin, end = bounds[place : place + 2]
         entering = Entering(
             gated=gated[place],
             lowest=lowest[ends[place] : ends[place + 1], 0],
-            row=row[begin:end] - int(ends[place]),
+            row=row[begin:end] - ends[place],
             slot=slot[begin:end],
             excerpt=excerpt[begin:end],
             keys=new[row[begin:end], excerpt[begin:end]],
