@@ -11,10 +11,10 @@ from functools import cache
 
 import dagster as dg
 from dagster import DagsterInstance
-from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES  # there is no public name for them
 from upath import UPath
 
 from neuron_assets.abandoned_runs import abandoned_runs, end_abandoned_runs
+from neuron_assets.assets.shared_pass import is_over
 from neuron_assets.old_runs import OldRun, forget, is_of_a_study, old_runs
 from neuron_assets.sections import NAME
 from neuron_assets.tables.leftovers import File, StudyFolder, broken_off, folders_of_tables, remove, set_aside
@@ -71,7 +71,7 @@ def find_garbage(  # noqa: PLR0913  # where to look, and three bounds of what ma
         studies=going,
         spared=[study for study in deleted if study not in going],
         broken_off=list(broken_off(root, now - _UNDER_WAY)),
-        set_aside=list(set_aside(root, studies, cache(lambda backfill_id: _is_over(instance, backfill_id)))),
+        set_aside=list(set_aside(root, studies, cache(lambda owner: is_over(instance, owner)))),
         old_runs=list(old_runs(instance, now - timedelta(days=days), wiped)),
         abandoned=abandoned_runs(instance),
     )
@@ -115,8 +115,3 @@ def _is_ours(instance: DagsterInstance, key: dg.AssetKey) -> bool:
         event = record.asset_materialization or record.asset_observation
         return (run is not None and is_of_a_study(run)) or (event is not None and not _MARKS.isdisjoint(event.metadata))
     return False
-
-
-def _is_over(instance: DagsterInstance, backfill_id: str) -> bool:
-    backfill = instance.get_backfill(backfill_id)
-    return backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES

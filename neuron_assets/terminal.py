@@ -6,12 +6,13 @@ untrusted: it is never read as markup, and control characters are shown, not sen
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich import box
 from rich.console import Console, Group
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,9 @@ from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
+
+if TYPE_CHECKING:
+    from neuron_assets.assets.forward_pass import OnePass
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
 _LONGEST_NAME = 12
@@ -89,11 +93,16 @@ def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
     columns = (TextColumn("  {task.description}"), BarColumn(8), TextColumn("{task.fields[count]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
 
-        def of_pass(_log: object) -> Any:
-            task = bar.add_task("excerpts", total=None, count="")
-            return lambda done, total: bar.update(
-                task, completed=done, total=total, count=f"{done}/{total}", visible=done < total
-            )
+        def of_pass(_log: object, what: "OnePass") -> Any:
+            name = "excerpts" if what.n_passes == 1 else f"pass {what.number} of {what.n_passes}"
+            task = bar.add_task(name, total=None, count="")
+
+            def on_progress(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total, visible=done < total)
+                [shown] = [each for each in bar.tasks if each.id == task]
+                bar.update(task, count=f"{done}/{total}{_pace(shown)}")
+
+            return on_progress
 
         def of_asking(_log: object, what: str) -> Any:
             for earlier in bar.task_ids:
@@ -102,6 +111,13 @@ def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
             return lambda so_far: bar.update(task, count=str(so_far))
 
         yield of_pass, of_asking
+
+
+def _pace(task: Task) -> str:
+    """How fast it goes and when it will be done, once that is known."""
+    if task.speed is None or task.time_remaining is None:
+        return ""
+    return f", {task.speed:.0f} a second, {timedelta(seconds=int(task.time_remaining))} left"
 
 
 def _row(summary: pl.DataFrame, layer: int, author: str, sample: str) -> dict[str, Any] | None:

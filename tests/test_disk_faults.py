@@ -76,7 +76,7 @@ def test_a_full_disk_is_named_leaves_the_old_tables_and_once_mended_all_goes_on(
     after = tables(project)
 
     assert full.returncode == 1
-    assert "activations/L01.parquet could not be written" in full.stderr
+    assert "-activations-L01.parquet could not be written" in full.stderr
     assert MEND in full.stderr
     assert "Traceback" not in full.stderr
     changed = {name for name, content in before.items() if then.get(name) != content}

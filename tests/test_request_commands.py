@@ -1,6 +1,7 @@
 """The commands about asking: what they say before a run, after it, and of what is kept."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from neuron_assets.assets.forward_pass import OnePass
 from neuron_assets.cli import main
 from neuron_assets.language_models.asker import Progress
 from neuron_assets.language_models.database import Database
@@ -298,11 +300,23 @@ def test_no_line_is_cut_at_80_columns(home: Path) -> None:
         assert "unknown" in told[1]
 
 
+def test_how_far_a_pass_has_come_is_shown_and_not_cut_at_80_columns() -> None:
+    shown = StringIO()
+    with progress_bars(Console(file=shown, force_terminal=True, width=80)) as (of_pass, _of_asking):
+        on_progress = of_pass(None, OnePass(range(48), 11, 12))
+        for n_done in range(0, 60_000, 6_000):
+            on_progress(n_done, 60_000)
+
+    assert "pass 11 of 12" in shown.getvalue()
+    assert re.search(r" 54000/60000, \d+ a second, 0:00:0\d left ", shown.getvalue())
+    assert "…" not in shown.getvalue()
+
+
 def test_how_far_asking_has_come_is_shown_and_not_cut_at_80_columns() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=80)
     with progress_bars(console) as (of_pass, of_asking):
-        of_pass(None)(3, 7)
+        of_pass(None, OnePass((0,), 1, 1))(3, 7)
         of_asking(None, "explanations of L001")(Progress(3, 1, 2))
         of_asking(None, "simulations of L001")(Progress(123_456, 1_234, 123_432))
 

@@ -16,8 +16,9 @@ from dagster import UPathIOManager
 from pydantic import PrivateAttr
 from upath import UPath
 
+from neuron_assets.assets.handed_over import HandedOver
 from neuron_assets.assets.history import blocked_by
-from neuron_assets.assets.specs import LINEAGE, TABLE, HandedOver, column_lineage
+from neuron_assets.assets.specs import LINEAGE, TABLE, column_lineage
 from neuron_assets.errors import CheckFailed, MissingTable, TableError, UnreadableTable
 from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
 from neuron_assets.tables.store import TableStore

@@ -6,7 +6,6 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import dagster as dg
@@ -16,6 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # n
 )
 
 from neuron_assets.assets.checks import CHECKS, OF_TABLE, Finding, keeps_schema
+from neuron_assets.assets.handed_over import HandedOver, HandedOverLayers
 from neuron_assets.assets.history import BLOCKED_BY, last_record
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.stories import STORIES
@@ -55,15 +55,6 @@ KINDS: Mapping[str, set[str]] = {
     "activations": {"pytorch", "parquet"},
     "neuron_statistics": {"pytorch", "parquet"},
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HandedOver:
-    """What a step gives to be written as one file."""
-
-    frame: pl.DataFrame
-    notes: Mapping[str, str]
-    """What the file says beside its rows; the UI shows none of it, so it may be long."""
 
 
 def asset_key(study: Study, name: str) -> dg.AssetKey:
@@ -251,28 +242,32 @@ def hand_over(  # noqa: PLR0913  # what Dagster has to know, and what only the s
     Evaluations are yielded, of each layer its own: as `AssetCheckResult` a run over several layers could give only one
     for all of them, and Dagster would wait for those of the layers for ever.
     """
-    key, is_one = asset_key(study, table), isinstance(frames, pl.DataFrame)
+    key = asset_key(study, table)
     layer = context.partition_key if context.has_partition_key and table not in UNPARTITIONED else None
-    by_layer: dict[str | None, pl.DataFrame] = (
-        {layer: frames} if isinstance(frames, pl.DataFrame) else dict(frames.items())
-    )
-    found = {layer: [keeps_schema(problems(table, frame))] for layer, frame in by_layer.items()}
-    if wrong := [f"{layer or ''} {line}".strip() for layer, (schema,) in found.items() for line in schema.culprits]:
-        yield from _evaluations(context, key, found)
+    layers = [(layer, frames)] if isinstance(frames, pl.DataFrame) else frames.items()
+    found = {layer: _findings(table, frame, look) for layer, frame in layers}
+    if wrong := [f"{layer or ''} {line}".strip() for layer, (schema, *_) in found.items() for line in schema.culprits]:
+        yield from _evaluations(context, key, {layer: findings[:1] for layer, findings in found.items()})
         raise InvalidTable(table, wrong)
-    for layer, frame in by_layer.items():
-        found[layer] += look(frame)
-        if complaints := [finding.complaint for finding in found[layer] if finding.blocks]:
+    for layer, findings in found.items():
+        if complaints := [finding.complaint for finding in findings if finding.blocks]:
             context.add_asset_metadata({BLOCKED_BY: " ".join(complaints)}, key, layer)
     all_notes = {**_notes(study, table), **(notes or {})}
-    values = {layer: HandedOver(frame, all_notes) for layer, frame in by_layer.items()}
-    # All layers of a run have one data version; Dagster's own, of code and inputs, is the same for every such run.
-    version = dg.DataVersion(content_hash(by_layer[layer])) if is_one else None
-    yield dg.MaterializeResult(asset_key=key, value=values[layer] if is_one else values, data_version=version)
+    if isinstance(frames, pl.DataFrame):
+        version = dg.DataVersion(content_hash(frames))
+        yield dg.MaterializeResult(asset_key=key, value=HandedOver(frames, all_notes), data_version=version)
+    else:
+        # All layers of a run have one data version; Dagster's own, of code and inputs, is the same for every such run.
+        yield dg.MaterializeResult(asset_key=key, value=HandedOverLayers(frames, all_notes))
     yield from _evaluations(context, key, found)
     for spec in context.assets_def.check_specs:
         if spec.asset_key == key and spec.key in context.selected_asset_check_keys:
             yield dg.Output(None, spec.get_python_identifier())  # else Dagster would miss a result without a layer
+
+
+def _findings(table: str, frame: pl.DataFrame, look: Look) -> list[Finding]:
+    schema = keeps_schema(problems(table, frame))
+    return [schema, *(look(frame) if schema.passed else ())]
 
 
 def _evaluations(

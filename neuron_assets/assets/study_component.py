@@ -10,12 +10,13 @@ from functools import cache
 
 import dagster as dg
 
-from neuron_assets.assets.activations import Progress, activations_asset, log_progress
+from neuron_assets.assets.activations import activations_asset
 from neuron_assets.assets.asked import RequestDesk, Tell, log_answers
 from neuron_assets.assets.candidates import candidates_asset
 from neuron_assets.assets.corpus import corpus_asset
 from neuron_assets.assets.excerpts import excerpts_asset
 from neuron_assets.assets.explanations import explanations_asset
+from neuron_assets.assets.forward_pass import Progress, log_progress
 from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset

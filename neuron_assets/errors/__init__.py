@@ -28,7 +28,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── UnusableUnits
     │   ├── UnknownAutoencoder
     │   ├── NonFiniteActivations
-    │   └── ActivationsTooLarge
+    │   ├── ActivationsTooLarge
+    │   └── OutOfMemory
     ├── ExplanationError        can this explanation be worked with?
     │   ├── UnreadableExplanation
     │   └── UnequalLengths
@@ -112,6 +113,7 @@ from neuron_assets.errors.studies import (
     NoDocuments,
     NonFiniteActivations,
     NotDeleted,
+    OutOfMemory,
     StudyError,
     StudyExists,
     StudyFolderMissing,
@@ -179,6 +181,7 @@ __all__ = [
     "NotAnsweredYet",
     "NotDeleted",
     "NothingScored",
+    "OutOfMemory",
     "ParametersRefused",
     "PriceUnknown",
     "QuotaSpent",

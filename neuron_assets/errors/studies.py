@@ -198,6 +198,15 @@ class UnknownAutoencoder(SubjectError):
         )
 
 
+class OutOfMemory(SubjectError):
+    def __init__(self, subject: str, n_layers: int) -> None:
+        super().__init__(
+            f"Memory does not suffice to run {subject} on one excerpt at a time and to keep the results of {n_layers} "
+            "layers. Give the step `activations` a lower `most_memory_gb`, so that fewer layers are kept at once; or "
+            "use shorter excerpts, a narrower dtype, a smaller subject or another device."
+        )
+
+
 class ExplanationError(NeuronAssetsError):
     """An explanation, or a simulation made from it, cannot be worked with."""
 

@@ -1,63 +1,47 @@
 """One pass of a subject model over a corpus: what every neuron of every asked layer did, in memory that does not grow.
 
-Here: the plan, the pass, what it gives. Not here: the model (`subject.Subject`), how excerpts are kept (`exemplars`),
-how sums are made (`neuron_statistics`), what anything costs (`benchmarks/`).
-Fed the same activations, the result has the same bits under any batch size. (A model itself may round differently in
-batches of another size: equal then means up to that rounding.)
+Here: the pass, how it goes on after it was broken off or ran out of memory, and what it gives. Not here: the model
+(`subject.Subject`), what is asked for (`corpus_plan`), what is kept of a layer (`layer_state`), where a checkpoint
+lies, what anything costs (`benchmarks/`).
+Fed the same activations, the result has the same bits under any batch size (on a GPU but for the last bits of mean and
+variance). A model itself may round differently in batches of another size: equal then means up to that rounding.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int, Integer
 
-from neuron_assets.errors import ActivationsTooLarge, LayerOutOfRange, NonFiniteActivations, TooFewExcerpts
-from neuron_assets.method.records import SPLITS, Split
-from neuron_assets.subjects.exemplars import Block, Exemplars, RandomExcerpts, TopExcerpts, draw
-from neuron_assets.subjects.neuron_statistics import Moments, NeuronStatistics, TokenSample, draw_tokens
+from neuron_assets.errors import LayerOutOfRange, OutOfMemory
+from neuron_assets.method.records import Split
+from neuron_assets.subjects import devices
+from neuron_assets.subjects.corpus_plan import Batch, CorpusPlan, HarvestPlan, Kept
+from neuron_assets.subjects.layer_state import LayerState, PoolHarvest, Waiting, settle
+from neuron_assets.subjects.neuron_statistics import NeuronStatistics
 from neuron_assets.subjects.subject import Subject
 
-_LARGEST_FLOAT16 = 65504
-_DRAW_OF_TOKENS = len(SPLITS)
-"""Stands where the draws of excerpts have their split's index, so that no two draws share a seed."""
+__all__ = ["Checkpoint", "Checkpoints", "HarvestPlan", "Kept", "LayerHarvest", "PassFacts", "PoolHarvest", "harvest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """How many excerpts each neuron keeps of a pool."""
+class PassFacts:
+    """How a pass went."""
 
-    top: int
-    random: int
-
-
-@dataclass(frozen=True, slots=True)
-class HarvestPlan:
-    """What a harvest keeps; together with the corpus it decides every number of the result."""
-
-    kept: Mapping[Split, Kept]
-    """Excerpts of a pool that is not named are not run at all. `train` has to be: the statistics are over it."""
-    seed: int = 0
-    n_sampled_tokens: int = 4096
-    """Tokens of `train` on which quantiles, skewness, kurtosis and the share of active tokens rest. Each costs four
-    bytes a neuron of memory while the pass runs."""
-    rows_as: Literal["float16", "float32"] = "float16"
-    active_share: float = 0.1
-    """Active is an activation over this share of the neuron's maximum over `train`."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PoolHarvest:
-    """What is kept of one pool."""
-
-    top: Exemplars
-    """From the highest peak down, equal peaks by ascending excerpt."""
-    random: Exemplars
-    """In ascending order of excerpts."""
+    n_forward_passes: int
+    """How often the excerpt that was run most often was run; one is what a harvest should need."""
+    n_batches: int
+    n_tokens: int
+    """Tokens of all batches."""
+    batch_size: int
+    batch_size_lowered_from: int | None
+    """Where memory did not suffice: what it was at first."""
+    resumed_at_excerpt: int | None
+    """Where another process had come that was broken off."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,169 +50,171 @@ class LayerHarvest:
 
     pools: Mapping[Split, PoolHarvest]
     statistics: NeuronStatistics
-    n_forward_passes: int
-    """How often the excerpt that was run most often was run; one is what a harvest should need."""
-    n_batches: int
-    n_tokens: int
-    """Tokens of all batches."""
+    facts: PassFacts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    split: Split
-    excerpts: Int[np.ndarray, " excerpt"]
-    first: int
-    """Place in the pool of the first of them."""
+class Checkpoint:
+    """A pass between two batches: all that is needed to go on from there."""
+
+    n_done: int
+    """Excerpts, in the order in which they are run."""
+    batch_size: int
+    batch_size_lowered_from: int | None
+    state: Mapping[str, torch.Tensor]
+    """Of all layers, by name; lent."""
 
 
-def harvest(  # noqa: PLR0913 - the last two cannot change the result
+@runtime_checkable
+class Checkpoints(Protocol):
+    """Where a pass sets down how far it has come."""
+
+    def read(self) -> Checkpoint | None:
+        """The last that was written, by this process or another."""
+
+    def is_due(self) -> bool: ...
+
+    def write(self, checkpoint: Checkpoint) -> None: ...
+
+
+def harvest(  # noqa: PLR0913  # the last three cannot change the result
     subject: Subject,
     token_ids: Int[np.ndarray, "excerpt token"],
-    pools: Int[np.ndarray, " excerpt"],
+    pools: Integer[np.ndarray, " excerpt"],
     layers: Sequence[int],
     plan: HarvestPlan,
     *,
     batch_size: int = 32,
     on_progress: Callable[[int, int], None] = lambda _n_done, _n_excerpts: None,
-) -> Mapping[int, LayerHarvest]:
+    checkpoints: Checkpoints | None = None,
+) -> dict[int, LayerHarvest]:
     """Runs the subject once over the corpus; gives what is kept, by layer index.
 
     `pools` says of each excerpt which of SPLITS it belongs to, by index. The corpus has to be in a shuffled order: in a
     sorted one every excerpt might be a new record, which costs time, and random excerpts would be spread too evenly.
-    `on_progress` hears after each batch how many excerpts are done, and of how many.
-    Raises LayerOutOfRange or TooFewExcerpts before the pass, NonFiniteActivations or ActivationsTooLarge within it.
+    `on_progress` hears at first and after each batch how many excerpts are done, and of how many. A pass that was
+    broken off goes on from its last checkpoint, with its batch size; one that runs out of memory, with half of it.
+    Raises LayerOutOfRange or TooFewExcerpts before the pass, NonFiniteActivations, ActivationsTooLarge or OutOfMemory
+    within it.
     """
     for layer_index in layers:
         if not 0 <= layer_index < subject.n_layers:
             raise LayerOutOfRange(layer_index, subject.n_layers, subject.name)
-    corpus = _Corpus.of(pools, plan)
-    running = _Running(corpus, plan)
-    asked = sorted(set(layers))
+    corpus = CorpusPlan.of(pools, plan)
+    found = checkpoints.read() if checkpoints else None
     times_run = np.zeros(len(token_ids), np.int64)
-    n_batches = 0
-    with torch.inference_mode():
-        for batch in corpus.batches(batch_size):
-            subject.run(token_ids[batch.excerpts], asked, partial(running.receive, batch))
-            times_run[batch.excerpts] += 1
-            n_batches += 1
-            on_progress(int(np.count_nonzero(times_run)), corpus.n_excerpts)
-        counts = int(times_run.max()), n_batches, int(times_run.sum()) * token_ids.shape[1]
-        return {layer_index: LayerHarvest(*running.finish(layer_index), *counts) for layer_index in asked}
+    size, lowered_from = (found.batch_size, found.batch_size_lowered_from) if found else (batch_size, None)
+    resumed_at = found.n_done if found else None
+    while True:
+        under_way = _Pass(subject, token_ids, corpus, sorted(set(layers)), plan, found)
+        try:
+            n_batches = under_way.run(size, lowered_from, on_progress, times_run, checkpoints)
+            counts = int(times_run.max()), n_batches, int(times_run.sum()) * token_ids.shape[1]
+            return under_way.finish(PassFacts(*counts, size, lowered_from, resumed_at))
+        except (MemoryError, RuntimeError) as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            if size == 1:
+                raise OutOfMemory(subject.name, len(under_way.layers)) from error
+        # Only here, where the error has let go of them, are the tensors of the failed batch gone.
+        found, size, lowered_from = None, size // 2, lowered_from or size
+        del under_way
+        devices.let_go()
+        found = checkpoints.read() if checkpoints else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Corpus:
-    """Which excerpts are asked for, by pool, in the order of the corpus."""
+class _Pass:
+    """A pass under way. A layer's state is made when it is first heard, on the device where that happens."""
 
-    pools: Mapping[Split, Int[np.ndarray, " excerpt"]]
-
-    @classmethod
-    def of(cls, pools: Int[np.ndarray, " excerpt"], plan: HarvestPlan) -> "_Corpus":
-        excerpts = {split: np.flatnonzero(pools == SPLITS.index(split)) for split in SPLITS if split in plan.kept}
-        for split, kept in plan.kept.items():
-            wanted = max(kept.top, kept.random)
-            if len(excerpts[split]) < wanted:
-                raise TooFewExcerpts(split, len(excerpts[split]), wanted)
-        if len(excerpts.get("train", ())) == 0:
-            raise TooFewExcerpts("train", 0, 1)
-        return cls(excerpts)
-
-    @property
-    def n_excerpts(self) -> int:
-        return sum(map(len, self.pools.values()))
-
-    def batches(self, batch_size: int) -> Iterator[_Batch]:
-        """Each of one pool only; pools one after the other."""
-        for split, excerpts in self.pools.items():
-            for first in range(0, len(excerpts), batch_size):
-                yield _Batch(split, excerpts[first : first + batch_size], first)
-
-
-class _Running:
-    """The running state of all layers. A layer's is made when it is first heard, on the device where that happens."""
-
-    def __init__(self, corpus: _Corpus, plan: HarvestPlan) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # all that a pass is about
+        self,
+        subject: Subject,
+        token_ids: Int[np.ndarray, "excerpt token"],
+        corpus: CorpusPlan,
+        layers: Sequence[int],
+        plan: HarvestPlan,
+        begun: Checkpoint | None,
+    ) -> None:
+        self.layers = layers
+        self._subject = subject
+        self._token_ids = token_ids
         self._corpus = corpus
         self._plan = plan
-        self._layers: dict[int, _RunningLayer] = {}
+        self._begun = begun
+        self._states: dict[int, LayerState] = {}
+        self._waiting: list[Waiting] = []
 
-    def receive(
-        self, batch: _Batch, layer_index: int, activations: Float[torch.Tensor, "excerpt token neuron"]
+    def run(
+        self,
+        batch_size: int,
+        lowered_from: int | None,
+        on_progress: Callable[[int, int], None],
+        times_run: Int[np.ndarray, " excerpt"],
+        checkpoints: Checkpoints | None,
+    ) -> int:
+        """All batches that are left; gives how many these were."""
+        n_done, n_batches, n_excerpts = (self._begun.n_done if self._begun else 0), 0, self._corpus.n_excerpts
+        on_progress(n_done, n_excerpts)
+        with torch.inference_mode():
+            for batch in self._corpus.batches(batch_size, n_done):
+                self._subject.run(self._token_ids[batch.excerpts], self.layers, partial(self._receive, batch))
+                self._settle()
+                self._begun = None  # all layers were heard, and have taken up their state
+                times_run[batch.excerpts] += 1
+                n_batches += 1
+                n_done += len(batch.excerpts)
+                on_progress(n_done, n_excerpts)
+                if checkpoints is not None and n_done < n_excerpts and checkpoints.is_due():
+                    checkpoints.write(Checkpoint(n_done, batch_size, lowered_from, self._state()))
+        return n_batches
+
+    def _receive(
+        self, batch: Batch, layer_index: int, activations: Float[torch.Tensor, "excerpt token neuron"]
     ) -> None:
         """Takes in what one layer did on one batch."""
+        if activations.device.type == "mps":  # which has no 64-bit numbers, and shares its memory with the CPU
+            activations = activations.cpu()
+        device = activations.device
+        if self._waiting and self._waiting[-1].block.activations.device != device:
+            self._settle()
         with _one_thread():
-            if layer_index not in self._layers:
-                self._layers[layer_index] = _RunningLayer(layer_index, self._corpus, self._plan, activations[0])
-            self._layers[layer_index].offer(batch, activations)
+            if layer_index not in self._states:
+                self._states[layer_index] = self._begin(layer_index, activations[0])
+            excerpts = torch.from_numpy(batch.excerpts).to(device)
+            self._waiting.append(self._states[layer_index].offer(batch, activations, excerpts))
+        if sum(waiting.block.activations.nbytes for waiting in self._waiting) > devices.bytes_to_hold(device):
+            self._settle()
 
-    def finish(self, layer_index: int) -> tuple[Mapping[Split, PoolHarvest], NeuronStatistics]:
-        """What was kept of a layer; its running state is gone afterwards."""
-        with _one_thread():
-            return self._layers.pop(layer_index).finish()
+    def _begin(self, layer_index: int, first: Float[torch.Tensor, "token neuron"]) -> LayerState:
+        state = LayerState(layer_index, self._corpus, self._plan, first)
+        if self._begun is not None:
+            prefix = f"{layer_index}."
+            state.restore(
+                {
+                    name.removeprefix(prefix): tensor
+                    for name, tensor in self._begun.state.items()
+                    if name.startswith(prefix)
+                }
+            )
+        return state
 
+    def _settle(self) -> None:
+        if self._waiting:
+            with _one_thread():
+                settle(self._waiting)
+        self._waiting = []
 
-class _RunningLayer:
-    """The running state of one layer, of fixed size."""
-
-    def __init__(
-        self, layer_index: int, corpus: _Corpus, plan: HarvestPlan, first: Float[torch.Tensor, "token neuron"]
-    ) -> None:
-        n_tokens, n_neurons = first.shape
-        self._layer_index = layer_index
-        self._plan = plan
-        self._dtype = getattr(torch, plan.rows_as)
-        self._top: dict[Split, TopExcerpts] = {}
-        self._random: dict[Split, RandomExcerpts] = {}
-        for split, pool in corpus.pools.items():
-            kept = plan.kept[split]
-            random = np.random.default_rng([plan.seed, SPLITS.index(split), layer_index])
-            drawn = draw(random, n_neurons=n_neurons, n_kept=kept.random, n_excerpts=len(pool))
-            self._top[split] = TopExcerpts(kept.top, first, self._dtype)
-            self._random[split] = RandomExcerpts(drawn, pool, first, self._dtype)
-        random = np.random.default_rng([plan.seed, _DRAW_OF_TOKENS])  # the same tokens in every layer
-        n_train_tokens = len(corpus.pools["train"]) * n_tokens
-        places = draw_tokens(random, n_tokens=n_train_tokens, n_sampled=plan.n_sampled_tokens)
-        self._sample = TokenSample(places, first)
-        self._moments = Moments(first)
-
-    def offer(self, batch: _Batch, activations: Float[torch.Tensor, "excerpt token neuron"]) -> None:
-        """Takes in one batch; raises NonFiniteActivations or ActivationsTooLarge."""
-        # NaN and infinities survive in a sum, so that one number tells whether there are any.
-        if batch.split == "train":
-            peaks, total = self._moments.offer(activations), self._moments.total()
-        else:
-            peaks, total = activations.amax(1).float(), activations.sum(dtype=torch.float32)
-        peaks += 0.0  # makes -0.0 0.0: they are equal, and have to rank as equal
-        self._check(total, peaks, activations, batch)
-        block = Block(activations, peaks, torch.from_numpy(batch.excerpts).to(peaks.device), batch.first)
-        self._top[batch.split].offer(block)
-        self._random[batch.split].offer(block)
-        if batch.split == "train":
-            self._sample.offer(block)
-
-    def _check(
-        self,
-        total: Float[torch.Tensor, ""],
-        peaks: Float32[torch.Tensor, "excerpt neuron"],
-        activations: Float[torch.Tensor, "excerpt token neuron"],
-        batch: _Batch,
-    ) -> None:
-        if not total.isfinite():  # finite numbers may have a sum that is not: then none is found
-            for place, neuron_index in activations.isfinite().all(1).logical_not().nonzero().tolist()[:1]:
-                raise NonFiniteActivations(self._layer_index, neuron_index, int(batch.excerpts[place]))
-        if self._dtype == torch.float16 and float(peaks.max()) > _LARGEST_FLOAT16:
-            raise ActivationsTooLarge(self._layer_index, float(peaks.max()))
-
-    def finish(self) -> tuple[Mapping[Split, PoolHarvest], NeuronStatistics]:
-        """Raises ActivationsTooLarge where a kept row holds a negative one that float16 could not."""
-        pools = {
-            split: PoolHarvest(self._top[split].exemplars(), self._random[split].exemplars()) for split in self._top
+    def _state(self) -> Mapping[str, torch.Tensor]:
+        return {
+            f"{layer_index}.{name}": tensor
+            for layer_index, state in self._states.items()
+            for name, tensor in state.state().items()
         }
-        for exemplars in (exemplars for pool in pools.values() for exemplars in (pool.top, pool.random)):
-            lowest = float(torch.from_numpy(exemplars.rows).amin()) if exemplars.rows.size else 0.0
-            if np.isinf(lowest):
-                raise ActivationsTooLarge(self._layer_index, lowest)
-        return pools, self._moments.statistics(self._sample, self._plan.active_share)
+
+    def finish(self, facts: PassFacts) -> dict[int, LayerHarvest]:
+        """What was kept, by layer; the running state of each layer goes as its result comes."""
+        with torch.inference_mode(), _one_thread():
+            return {layer: LayerHarvest(*self._states.pop(layer).finish(), facts) for layer in self.layers}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, Int
 
+from neuron_assets.subjects import devices
 from neuron_assets.subjects.exemplars import Block
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -43,9 +44,11 @@ class NeuronStatistics:
 class Moments:
     """Sum, sum of squares, count of positives and maximum of each neuron.
 
-    Each excerpt is summed by itself in fp32, always in the same way, and added in fp64 in the order of excerpts: so the
-    result has the same bits under any batching. Sums are of the distance from a pivot, the neuron's median on the first
-    excerpt: else the variance of a neuron that hardly leaves a high level would be lost in rounding.
+    Each excerpt is summed by itself in fp32, and excerpts are added in fp64. On a CPU that is one excerpt after the
+    other, always in the same way: so the result has the same bits under any batching. Elsewhere the excerpts of a batch
+    are added at once: mean and variance of other batchings differ there in the last bits.
+    Sums are of the distance from a pivot, the neuron's median on the first excerpt: else the variance of a neuron that
+    hardly leaves a high level would be lost in rounding.
     """
 
     def __init__(self, first: Float[torch.Tensor, "token neuron"]) -> None:
@@ -53,16 +56,28 @@ class Moments:
         self._pivot = first.float().median(0).values
         self._sums = torch.zeros(3, first.shape[1], dtype=torch.float64, device=first.device)
         self._maximum = torch.full_like(self._pivot, -torch.inf)
-        self._scratch = torch.empty(first.shape, device=first.device)
-        self._partial = torch.empty(3, first.shape[1], device=first.device)
-        self._n_tokens = 0
+        self._n_tokens = torch.zeros((), dtype=torch.int64)
+        self._scratch = torch.empty(first.shape) if devices.works_in_small_steps(first.device) else None
 
     def offer(
         self, activations: Float[torch.Tensor, "excerpt token neuron"]
     ) -> Float32[torch.Tensor, "excerpt neuron"]:
-        """Adds the excerpts one after the other; gives their peaks, as each of them is in the cache just then."""
-        peaks = torch.empty(activations.shape[0], activations.shape[2], device=activations.device)
-        scratch, (distance, square, positive) = self._scratch, self._partial
+        """Adds the excerpts; gives their peaks, as they are read just then."""
+        if self._scratch is None:
+            peaks, sums = peaks_and_sums(activations, self._pivot)
+            self._sums += sums.sum(1, dtype=torch.float64)
+        else:
+            peaks = self._one_by_one(activations, self._scratch)
+        torch.maximum(self._maximum, peaks.amax(0), out=self._maximum)
+        self._n_tokens += activations.shape[0] * activations.shape[1]
+        return peaks
+
+    def _one_by_one(
+        self, activations: Float[torch.Tensor, "excerpt token neuron"], scratch: Float32[torch.Tensor, "token neuron"]
+    ) -> Float32[torch.Tensor, "excerpt neuron"]:
+        """Excerpt by excerpt, as each of them is in the cache just then."""
+        peaks = torch.empty(activations.shape[0], activations.shape[2])
+        distance, square, positive = partial = torch.empty(3, activations.shape[2])
         for excerpt, peak in zip(activations.unbind(), peaks.unbind(), strict=True):
             torch.sub(excerpt, self._pivot, out=scratch)
             torch.sum(scratch, 0, out=distance)
@@ -70,19 +85,22 @@ class Moments:
             torch.sum(scratch, 0, out=square)
             torch.gt(excerpt, 0, out=scratch)
             torch.sum(scratch, 0, out=positive)
-            self._sums.add_(self._partial)
+            self._sums.add_(partial)
             peak.copy_(excerpt.amax(0))
-        torch.maximum(self._maximum, peaks.amax(0), out=self._maximum)
-        self._n_tokens += activations.shape[0] * activations.shape[1]
         return peaks
 
     def total(self) -> Float64[torch.Tensor, ""]:
         """A number that is finite as long as all that was offered is (and is not close to the end of fp32)."""
         return self._sums[0].sum()
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """All of it, by name; lent."""
+        return {"pivot": self._pivot, "sums": self._sums, "maximum": self._maximum, "n_tokens": self._n_tokens}
+
     def statistics(self, sample: "TokenSample", active_share: float) -> NeuronStatistics:
         """Active is what is over `active_share` times the neuron's maximum."""
-        distance, square, positive = (self._sums / self._n_tokens).cpu().numpy()
+        n_tokens = int(self._n_tokens)
+        distance, square, positive = (self._sums / n_tokens).cpu().numpy()
         maximum = (self._maximum + 0.0).cpu().numpy()  # never -0.0
         sampled = [_sampled(columns, maximum[begin:end] * np.float32(active_share)) for begin, end, columns in sample]
         active, skewness, kurtosis, quantiles = (np.concatenate(parts) for parts in zip(*sampled, strict=True))
@@ -95,7 +113,7 @@ class Moments:
             skewness=skewness,
             kurtosis=kurtosis,
             quantiles=quantiles,
-            n_tokens=self._n_tokens,
+            n_tokens=n_tokens,
             n_sampled_tokens=sample.n_tokens,
         )
 
@@ -106,6 +124,7 @@ class TokenSample:
     def __init__(self, places: Int[np.ndarray, " sampled"], first: Float[torch.Tensor, "token neuron"]) -> None:
         """Takes the sampled tokens as excerpt's place in the pool x tokens of an excerpt + token, ascending."""
         self._places = places
+        self._places_there = torch.from_numpy(places).to(first.device)
         self._values = torch.zeros(len(places), first.shape[1], device=first.device)
 
     @property
@@ -115,16 +134,36 @@ class TokenSample:
     def offer(self, block: Block) -> None:
         """Keeps the sampled tokens of this block."""
         n_excerpts, n_tokens, _ = block.activations.shape
-        begin, end = np.searchsorted(self._places, np.array([block.first, block.first + n_excerpts]) * n_tokens)
+        here = np.array([block.first, block.first + n_excerpts]) * n_tokens
+        begin, end = np.searchsorted(self._places, here).tolist()
         if begin < end:
-            place = torch.from_numpy(self._places[begin:end] - block.first * n_tokens).to(self._values.device)
-            self._values[begin:end] = block.activations.flatten(0, 1)[place].float()
+            place = self._places_there[begin:end] - block.first * n_tokens
+            self._values[begin:end] = block.activations[place // n_tokens, place % n_tokens].float()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that is not a function of the draw, by name; lent."""
+        return {"values": self._values}
 
     def __iter__(self) -> Iterator[tuple[int, int, Float32[np.ndarray, "neuron sampled"]]]:
         """Some neurons at a time: the first of them, the one after the last of them, and their values."""
         for begin in range(0, self._values.shape[1], _NEURONS_AT_ONCE):
             values = self._values[:, begin : begin + _NEURONS_AT_ONCE].T
             yield begin, begin + len(values), np.ascontiguousarray(values.cpu().numpy())
+
+
+def peaks_and_sums(
+    activations: Float[torch.Tensor, "excerpt token neuron"], pivot: Float32[torch.Tensor, " neuron"]
+) -> tuple[Float32[torch.Tensor, "excerpt neuron"], Float32[torch.Tensor, "3 excerpt neuron"]]:
+    """Over each excerpt's tokens: the maximum; the sum of distances from the pivot, of their squares, of positives."""
+    return devices.in_one_kernel(_peaks_and_sums, activations.device)(activations, pivot)
+
+
+def _peaks_and_sums(
+    activations: Float[torch.Tensor, "excerpt token neuron"], pivot: Float32[torch.Tensor, " neuron"]
+) -> tuple[Float32[torch.Tensor, "excerpt neuron"], Float32[torch.Tensor, "3 excerpt neuron"]]:
+    distance = activations.float() - pivot
+    n_positive = (activations > 0).sum(1, dtype=torch.float32)
+    return activations.amax(1).float(), torch.stack([distance.sum(1), (distance * distance).sum(1), n_positive])
 
 
 def draw_tokens(random: np.random.Generator, *, n_tokens: int, n_sampled: int) -> Int[np.ndarray, " sampled"]:

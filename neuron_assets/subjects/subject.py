@@ -17,8 +17,8 @@ from neuron_assets.errors import SubjectMismatch
 from neuron_assets.subjects.sites import Site
 
 Receive: TypeAlias = Callable[[int, Float[torch.Tensor, "excerpt token neuron"]], None]
-"""Takes a layer index and what the neurons of that layer did, raw. The tensor is lent: it may be overwritten after the
-call, and must not be changed in it."""
+"""Takes a layer index and what the neurons of that layer did, raw. The tensor is lent until the pass ends (`run`
+returns): until then it must not be changed, neither here nor there."""
 
 
 @runtime_checkable

@@ -15,13 +15,11 @@ from upath import UPath
 from neuron_assets.errors import FailedRemoval, MissingTable, UnreadableTable
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.schemas import SCHEMAS
-from neuron_assets.tables.store import SET_ASIDE
+from neuron_assets.tables.store import CHECKPOINT, SET_ASIDE, owner_of
 
-_ASIDE = re.compile(r"\..+\.parquet\.[0-9a-f]{8}\.partial")
-"""As `write_table` calls what it writes aside."""
+_ASIDE = re.compile(r"\..+\.(?:parquet|safetensors)\.[0-9a-f]{8}\.partial")
+"""As `written_aside` calls what is not whole yet."""
 _LAYER = re.compile(r"L\d+\.parquet")
-_OF_A_PASS = re.compile(rf"(.+)-(?:{'|'.join(SCHEMAS)})-L\d+\.parquet")
-"""As what a backfill's pass sets aside is called: its id comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,11 @@ def folders_of_tables(root: UPath, is_asked_for: Callable[[str], bool]) -> Itera
     for folder in _folders(root):
         if is_asked_for(folder.name):
             files = [path for path in _files(folder) if not _ASIDE.fullmatch(path.name)]
-            tables = [path for path in files if _is_place_of_a_table(path, folder) and _is_ours(path)]
+            tables = [
+                path
+                for path in files
+                if (_is_place_of_a_table(path, folder) and _is_ours(path)) or _is_checkpoint(path, folder)
+            ]
             if tables:
                 foreign = [path for path in files if path not in tables]
                 yield StudyFolder(folder.name, [_as_file(path) for path in tables], foreign)
@@ -61,11 +63,11 @@ def broken_off(root: UPath, before: datetime) -> Iterator[File]:
 
 
 def set_aside(root: UPath, studies: Collection[str], is_over: Callable[[str], bool]) -> Iterator[File]:
-    """What a pass set aside, in these studies, for runs of a backfill that is over."""
+    """What a pass set aside, in these studies, for a run or a backfill that is over."""
     for folder in _folders(root):
         for path in _files(folder) if folder.name in studies else ():
-            named = _OF_A_PASS.fullmatch(path.name)
-            if path.parent == folder / SET_ASIDE and named is not None and is_over(named[1]):
+            owner = owner_of(path)
+            if path.parent == folder / SET_ASIDE and owner is not None and is_over(owner):
                 yield _as_file(path)
 
 
@@ -101,6 +103,10 @@ def _is_place_of_a_table(path: UPath, folder: UPath) -> bool:
             return table in SCHEMAS and _LAYER.fullmatch(file) is not None
         case _:
             return False
+
+
+def _is_checkpoint(path: UPath, folder: UPath) -> bool:
+    return path.parent == folder / SET_ASIDE and path.name.endswith(CHECKPOINT) and owner_of(path) is not None
 
 
 def _is_ours(path: UPath) -> bool:

@@ -4,12 +4,9 @@ Here: one file. Not here: which file belongs to which asset (`assets/io_manager.
 Equal frames with equal facts give equal bytes: no time, no run, no machine is written.
 """
 
-import fcntl
 import hashlib
 import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +16,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from neuron_assets.errors import FailedWrite, MissingTable, UnreadableTable
+from neuron_assets.tables.writing_aside import written_aside
 
 _PREFIX = "neuron_assets."
 
@@ -55,14 +53,10 @@ def write_table(path: UPath, frame: pl.DataFrame, facts: TableFacts) -> TableFac
     """
     facts = TableFacts(facts.table, facts.lineage, facts.inputs, facts.notes, content_hash(frame))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(path)
-        with _begun_beside(path) as aside:
-            with aside.open("wb") as file:
-                frame.rechunk().write_parquet(  # how rows lie in memory would be seen in the bytes
-                    file, compression="zstd", statistics=True, row_group_size=16384, metadata=_encoded(facts)
-                )
-            aside.rename(path)
+        with written_aside(path) as aside, aside.open("wb") as file:
+            frame.rechunk().write_parquet(  # how rows lie in memory would be seen in the bytes
+                file, compression="zstd", statistics=True, row_group_size=16384, metadata=_encoded(facts)
+            )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise FailedWrite(path, _first_line(error)) from error
     return facts
@@ -139,43 +133,5 @@ class StoredTable:
         return read_table(self.path, self.table, where, columns)
 
 
-@contextmanager
-def _begun_beside(path: UPath) -> Iterator[UPath]:
-    """A new file beside `path`, claimed by this process until the block ends, which removes it, or the process dies."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        if not _is_local(path):
-            yield aside
-            return
-        while True:
-            with aside.open("wb") as claim:
-                with suppress(OSError):  # not every disk that is reached over a network knows claims
-                    fcntl.flock(claim, fcntl.LOCK_EX)
-                if aside.exists():  # else another process took it for one left behind, before it was claimed
-                    yield aside
-                    return
-    finally:
-        _remove(aside)
-
-
-def _remove_left_behind(path: UPath) -> None:
-    """Files that were begun beside `path`, and that no living process claims; elsewhere than on a disk nobody can."""
-    for aside in path.parent.glob(f".{path.name}.*.partial") if _is_local(path) else ():
-        with suppress(OSError), aside.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            aside.unlink(missing_ok=True)
-
-
-def _is_local(path: UPath) -> bool:
-    return path.protocol in {"", "file"}
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _remove(path: UPath) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:  # what could not be written need not be there to remove
-        return

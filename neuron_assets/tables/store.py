@@ -3,6 +3,7 @@
 Here: paths, and reading what is still true of the study. Not here: Dagster's face of it (`assets/io_manager.py`).
 """
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,8 +13,17 @@ from upath import UPath
 
 from neuron_assets.errors import ChangedInput, ForeignLineage, TableError
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
+from neuron_assets.tables.schemas import SCHEMAS
 
 SET_ASIDE = ".set_aside"
+CHECKPOINT = "checkpoint.safetensors"
+_OF_A_PASS = re.compile(rf"(.+)-(?:(?:{'|'.join(SCHEMAS)})-L\d+\.parquet|{re.escape(CHECKPOINT)})")
+
+
+def owner_of(path: UPath) -> str | None:
+    """The id of the run or backfill that a file was set aside by, with which its name begins; None of other files."""
+    named = _OF_A_PASS.fullmatch(path.name)
+    return named[1] if named else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from neuron_assets.assets.shared_pass import FORWARD, SharedPass
 from neuron_assets.assets.specs import asset_key
@@ -45,6 +45,12 @@ class Backfilled:
             run_config=None,
         )
         self.instance.add_backfill(backfill)
+
+    def end(self, backfill_id: str) -> None:
+        """What the daemon notes once it was cancelled."""
+        backfill = self.instance.get_backfill(backfill_id)
+        assert backfill is not None
+        self.instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))  # type: ignore[no-untyped-call]
 
     def run(self, *tables: str, layer: str | None = None, backfill: str | None = None) -> None:
         assets: Any = build_study(self.study).assets
@@ -118,7 +124,7 @@ def test_a_layer_of_which_nothing_whole_lies_aside_takes_a_pass_of_its_own(
     harm(world.folder / "one-neuron_statistics-L03.parquet")
     world.run(*FORWARD, layer="L03", backfill="one")
 
-    assert world.passes("L03") == (1, 2)
+    assert world.passes("L03") == (1, 1)
     assert world.lying_aside() == aside("one", "L05")
 
 
@@ -133,11 +139,25 @@ def test_what_was_made_from_other_excerpts_is_not_taken_over(world: Backfilled) 
     assert world.passes("L03") == (1, 2)
 
 
-def test_the_next_pass_removes_what_another_backfill_left_aside(world: Backfilled) -> None:
+def test_what_another_backfill_still_wants_stays_aside(world: Backfilled) -> None:
     world.begin("one")
     world.run(*FORWARD, layer="L01", backfill="one")
-    world.run(*FORWARD, layer="L02")
+    world.run(*FORWARD, layer="L03")
 
+    assert world.passes("L03") == (1, 1)
+    assert world.lying_aside() == aside("one", "L03", "L05")
+
+
+def test_what_a_backfill_left_that_is_over_is_taken_over_by_whoever_comes_next(world: Backfilled) -> None:
+    world.begin("one")
+    world.run(*FORWARD, layer="L01", backfill="one")
+    world.end("one")
+    world.run(*FORWARD, layer="L03")
+    left = world.lying_aside()
+    world.run(*FORWARD, layer="L05")
+
+    assert (world.passes("L03"), world.passes("L05")) == ((0, 3), (0, 3))
+    assert sorted(name.rpartition("-")[2] for name in left) == ["L05.parquet"] * 2
     assert world.lying_aside() == set()
 
 
