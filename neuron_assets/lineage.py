@@ -47,8 +47,8 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "activations": study.activations.model_dump(),
     }
     return {
-        # The fewest documents a pool may hold is a condition, not an ingredient.
-        "excerpts": {"tokenizer": TOKENIZER, "corpus": study.corpus.model_dump()},
+        # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
+        "excerpts": {"tokenizer": TOKENIZER, "corpus": study.corpus.model_dump(exclude={"most_bad_rows"})},
         "activations": harvested,
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},

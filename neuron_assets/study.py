@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
+from neuron_assets.corpus_sections import CORPORA, Corpus, StandardLibrary
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
@@ -30,7 +31,6 @@ from neuron_assets.sections import (
     ActivationsSection,
     ChecksSection,
     ControlsSection,
-    CorpusSection,
     Indices,
     RefreshSection,
     SampledNeurons,
@@ -41,6 +41,8 @@ from neuron_assets.sections import (
 )
 from neuron_assets.subjects.catalog import CATALOG
 from neuron_assets.yaml_files import read_yaml
+
+_BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {**BY_PROVIDER, "corpus": CORPORA}
 
 
 def _read_layers(value: object) -> object:
@@ -58,7 +60,7 @@ class Study(Section):
     owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:neuron_assets",)
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
     subject: SubjectSection
-    corpus: CorpusSection = CorpusSection()
+    corpus: Corpus = StandardLibrary()
     layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
     neurons: Literal["all"] | SampledNeurons | Indices = "all"
     splits: SplitsSection = SplitsSection()
@@ -188,7 +190,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 def _problem(error: dict[str, Any]) -> str:
     """One line for one of pydantic's findings: the key, what is wrong, and the key that was probably meant."""
     location = [part for part in error["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))]
-    provider = str(location.pop(1)) if location[0:1] and location[0] in BY_PROVIDER and len(location) > 1 else None
+    provider = str(location.pop(1)) if location[0:1] and location[0] in _BY_PROVIDER and len(location) > 1 else None
     place = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
         known = _keys_beside(location, provider)
@@ -201,7 +203,7 @@ def _problem(error: dict[str, Any]) -> str:
 
 def _keys_beside(location: Sequence[int | str], provider: str | None) -> list[str]:
     if provider is not None:
-        return list(BY_PROVIDER[str(location[0])][provider].model_fields)
+        return list(_BY_PROVIDER[str(location[0])][provider].model_fields)
     model: type[BaseModel] = Study
     for part in location[:-1]:
         field = model.model_fields.get(str(part))

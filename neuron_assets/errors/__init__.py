@@ -13,7 +13,12 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── LayerOutOfRange
     │   ├── LayerNotInStudy
     │   └── NeuronOutOfRange
-    ├── CorpusError             is there enough text?
+    ├── CorpusError             can the text be read, and is there enough?
+    │   ├── MissingCorpus
+    │   ├── UnreadableCorpus
+    │   ├── CorpusNeedsExtra
+    │   ├── MissingField
+    │   ├── TooManyBadRows
     │   ├── NoDocuments
     │   ├── TooFewDocuments
     │   └── TooFewExcerpts
@@ -42,6 +47,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── NotAnsweredYet
     │   ├── NoBatches
     │   ├── BatchNotDone
+    │   ├── QuestionTooLong
     │   ├── StoreUnusable
     │   └── UnreadableExport
     ├── RequestError            did one request fail? It becomes a row
@@ -77,6 +83,7 @@ from neuron_assets.errors.asking import (
     NotAnsweredYet,
     ParametersRefused,
     PriceUnknown,
+    QuestionTooLong,
     QuotaSpent,
     RequestError,
     RequestRefused,
@@ -90,16 +97,25 @@ from neuron_assets.errors.asking import (
     UntrustedServer,
     UnusableModel,
 )
+from neuron_assets.errors.corpora import (
+    CorpusError,
+    CorpusNeedsExtra,
+    MissingCorpus,
+    MissingField,
+    NoDocuments,
+    TooFewDocuments,
+    TooFewExcerpts,
+    TooManyBadRows,
+    UnreadableCorpus,
+)
 from neuron_assets.errors.root import NeuronAssetsError
 from neuron_assets.errors.studies import (
     ActivationsTooLarge,
-    CorpusError,
     ExplanationError,
     InvalidStudy,
     LayerNotInStudy,
     LayerOutOfRange,
     NeuronOutOfRange,
-    NoDocuments,
     NonFiniteActivations,
     NotDeleted,
     StudyError,
@@ -108,8 +124,6 @@ from neuron_assets.errors.studies import (
     StudyNotFound,
     SubjectError,
     SubjectMismatch,
-    TooFewDocuments,
-    TooFewExcerpts,
     UnequalLengths,
     UnknownFamily,
     UnreadableExplanation,
@@ -138,6 +152,7 @@ __all__ = [
     "ChangedInput",
     "CheckFailed",
     "CorpusError",
+    "CorpusNeedsExtra",
     "ExplanationError",
     "FailedRemoval",
     "FailedWrite",
@@ -151,6 +166,8 @@ __all__ = [
     "LanguageModelError",
     "LayerNotInStudy",
     "LayerOutOfRange",
+    "MissingCorpus",
+    "MissingField",
     "MissingTable",
     "ModelChanged",
     "ModelWithoutPrice",
@@ -164,6 +181,7 @@ __all__ = [
     "NothingScored",
     "ParametersRefused",
     "PriceUnknown",
+    "QuestionTooLong",
     "QuotaSpent",
     "RequestError",
     "RequestRefused",
@@ -179,10 +197,12 @@ __all__ = [
     "TableError",
     "TooFewDocuments",
     "TooFewExcerpts",
+    "TooManyBadRows",
     "TryAgain",
     "UnequalLengths",
     "UnknownFamily",
     "UnknownModel",
+    "UnreadableCorpus",
     "UnreadableExplanation",
     "UnreadableExport",
     "UnreadableReply",
