@@ -1,14 +1,19 @@
 """A study of one's own documents goes from a file to scores, and says on the way what became of each row."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
 from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.study_component import build_study, table_resources
 from neuron_assets.cli import main
+from neuron_assets.corpora.documents import Fields, Row
+from neuron_assets.corpora.files import CorpusFile
 from neuron_assets.corpora.json_lines import json_line_rows
 from neuron_assets.project import Project
 from tests.scenario import DOCUMENTS, make_project
@@ -54,10 +59,12 @@ def test_json_lines_go_from_a_file_to_scores_and_are_read_again_only_when_they_c
     assert "everything asked for is there" in again.output
 
     read_again = []
-    monkeypatch.setattr(
-        "neuron_assets.assets.opening.json_line_rows",
-        lambda *these: read_again.append(these) or json_line_rows(*these),
-    )
+
+    def counted(files: list[CorpusFile], fields: Fields) -> Iterator[Row]:
+        read_again.append(files)
+        return json_line_rows(files, fields)
+
+    monkeypatch.setattr("neuron_assets.assets.opening.json_line_rows", counted)
     docs = home / "studies" / "tiny" / "docs.jsonl"
     docs.write_bytes(docs.read_bytes())  # other times, the same text
     assert "everything asked for is there" in run("materialize", "tiny").output
@@ -68,12 +75,11 @@ def test_json_lines_go_from_a_file_to_scores_and_are_read_again_only_when_they_c
 
 def test_what_became_of_the_rows_stands_in_the_metadata(home: Path) -> None:
     project = Project.from_environment({}, home)
-    from neuron_assets.assets.study_component import build_study, table_resources
-
     study = project.study("tiny")
+    assets: Any = build_study(study).assets
     with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
         result = dg.materialize(
-            list(build_study(study).assets or ()),
+            assets,
             selection=dg.AssetSelection.assets(asset_key(study, "excerpts")),
             instance=instance,
             resources=table_resources(project.tables, project.requests),

@@ -26,8 +26,9 @@ def log_reading(log: logging.Logger, clock: Callable[[], float] = time.monotonic
 
     def on_progress(documents: Reading) -> None:
         nonlocal told
-        if documents.has_ended or clock() - told >= _SECONDS_BETWEEN_LINES:
-            told = clock()
+        now = clock()
+        if documents.has_ended or now - told >= _SECONDS_BETWEEN_LINES:
+            told = now
             log.info("corpus %s: %s", documents.source, documents)
         if documents.has_ended:
             for row in documents.first_bad:

@@ -54,9 +54,9 @@ class Reading:
         """Raises TooManyBadRows, and what its source raises."""
         seen: set[bytes] = set()
         for row in self._rows:
-            self.n_read += 1
-            if self.n_read % _TOLD_EVERY == 0:
+            if self.n_read and self.n_read % _TOLD_EVERY == 0:
                 self._on_progress(self)
+            self.n_read += 1
             if isinstance(row, BadRow):
                 self._count_bad(row)
             elif len(row.text.strip()) < self.bounds.shortest:

@@ -1,11 +1,13 @@
 """Of a corpus each good text is kept once, and what became of every other row is counted, named and bounded."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuron_assets.assets.corpus_reading import log_reading
 from neuron_assets.corpora.documents import BadRow, Fields, Row, documents_digest, row, row_of_fields
 from neuron_assets.corpora.reading import Bounds, Reading
 from neuron_assets.errors import TooManyBadRows
@@ -84,6 +86,23 @@ def test_who_listens_hears_each_hundred_rows_and_the_end() -> None:
     Reading("s", rows, on_progress=lambda now: heard.append((now.n_read, now.has_ended))).to_the_end()
 
     assert heard == [(100, False), (200, False), (250, True)]
+
+
+def test_the_log_has_a_line_a_minute_one_at_the_end_and_the_bad_rows(caplog: pytest.LogCaptureFixture) -> None:
+    rows: list[Row] = [Document(str(number), f"text {number}") for number in range(499)]
+    times = iter([0.0, 30.0, 61.0, 90.0, 122.0, 130.0])
+    log = logging.getLogger("reading")
+
+    with caplog.at_level("INFO", "reading"):
+        listener = log_reading(log, lambda: next(times))
+        Reading("somewhere", [*rows, BadRow("f:500", "no JSON")], on_progress=listener).to_the_end()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "corpus somewhere: 200 documents of 200 rows read",
+        "corpus somewhere: 400 documents of 400 rows read",
+        "corpus somewhere: 499 documents of 500 rows read, 1 bad",
+        "left out: f:500: no JSON",
+    ]
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=3), st.text(max_size=3)), max_size=20))
