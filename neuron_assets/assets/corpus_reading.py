@@ -29,7 +29,7 @@ def log_reading(log: logging.Logger, clock: Callable[[], float] = time.monotonic
         now = clock()
         if documents.has_ended or now - told >= _SECONDS_BETWEEN_LINES:
             told = now
-            log.info("corpus %s: %s", documents.source, documents)
+            log.info("corpus %s: %s", documents.source, str(documents))  # now: it goes on counting
         if documents.has_ended:
             for row in documents.first_bad:
                 log.warning("left out: %s", row)
