@@ -1,6 +1,7 @@
 """What the `rules` explainer and simulator cost a neuron, on the bundled subject's own activations."""
 
 import time
+from itertools import islice
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def benchmark() -> list[Row]:
     """Seconds of one thread's CPU time, the mean over some neurons of layer 2."""
     study = read_study(BUNDLED_STUDIES / "bundled" / "study.yaml")
     subject = open_subject(study)
-    documents = list(open_documents(study))[:200]
+    documents = list(islice(open_documents(study), 200))
     ids = [subject.tokenize(document.text) for document in documents]
     plan = study.cut_plan
     cut = cut_excerpts([document.name for document in documents], ids, plan, "some documents")

@@ -161,7 +161,7 @@ def train_bundled_subject(folder: Path, minutes: float) -> None:
     from neuron_assets.corpora.standard_library import is_held_out, standard_library_documents
     from neuron_assets.subjects.bundled.training import Recipe, train
 
-    documents = distinct_documents(standard_library_documents())
+    documents = list(distinct_documents(standard_library_documents()))
     texts = [
         [document.text for document in documents if is_held_out(document) is held_out] for held_out in (False, True)
     ]
@@ -207,9 +207,11 @@ def _materialize(console: Console, project: Project, wanted: "Wanted", *, offlin
     with (
         named_home(project.dagster_home),
         opened_instance(project) as instance,
-        progress_bars(console) as (of_pass, of_asking),
+        progress_bars(console) as (of_pass, of_asking, of_reading),
     ):
-        resources = table_resources(project.tables, project.requests, of_pass, of_asking, offline=offline)
+        resources = table_resources(
+            project.tables, project.requests, of_pass, of_asking, reading=of_reading, offline=offline
+        )
         n_runs = materialize(wanted, instance, resources, on_run)
     if n_runs == 0:
         console.print("  everything asked for is there")

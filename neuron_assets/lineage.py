@@ -48,8 +48,11 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
     return {
-        # The fewest documents a pool may hold is a condition, not an ingredient.
-        "excerpts": {"tokenizer": study.subject.tokenizer, "corpus": study.corpus.model_dump()},
+        # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
+        "excerpts": {
+            "tokenizer": study.subject.tokenizer,
+            "corpus": study.corpus.model_dump(exclude={"most_bad_rows"}),
+        },
         "activations": harvested,
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},

@@ -102,6 +102,8 @@ class _HostedModel(Section):
     """Tokens that a reply may have beyond what is asked for: a reasoning model counts its thinking among them."""
     asks: Count = 3
     """How often in all a question is asked whose reply cannot be read."""
+    context_length: Count | None = None
+    """Tokens that the model reads at once; where it is written, it is checked before anything is asked."""
 
     @model_validator(mode="after")
     def _the_address_holds_no_secret(self) -> "_HostedModel":

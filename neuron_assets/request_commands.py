@@ -94,6 +94,9 @@ def _print_estimates(estimates: Sequence["Estimate"]) -> None:
     console.print(table)
     for one in estimates:
         console.print(Text(f"{one.role}: {one.model}; from {one.basis}"))
+        reads = "" if one.readable is None else f"; it reads {one.readable:,} at once"
+        too_long = " TOO LONG" if one.readable is not None and one.longest > one.readable else ""
+        console.print(Text(f"  longest question, with its answer: about {one.longest:,} tokens{reads}{too_long}"))
     if not all(one.is_exact for one in estimates):
         console.print(Text("<=: exact once the activations are materialized", "dim"))
     console.print(

@@ -16,18 +16,27 @@ from dagster._core.errors import DagsterAssetCheckFailedError  # it has no publi
 
 from neuron_assets.abandoned_runs import end_abandoned_runs, process_tags
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.corpus_reading import VERSION
 from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materialization
 from neuron_assets.assets.observing import write_down
-from neuron_assets.assets.opening import open_documents
+from neuron_assets.assets.opening import documents_version, files_state
 from neuron_assets.assets.partitions import layer_key, layer_partitions
 from neuron_assets.assets.run_tags import run_tags
 from neuron_assets.assets.shared_pass import FORWARD
-from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UNPARTITIONED, asset_key, scorers_in_words
+from neuron_assets.assets.specs import (
+    ANSWERED_BY,
+    DOCUMENTS,
+    FILES,
+    LOST,
+    SCORERS,
+    UNPARTITIONED,
+    asset_key,
+    scorers_in_words,
+)
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.assets.units import UNITS, units_digest
-from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
@@ -247,8 +256,12 @@ class _State:
 
     @cached_property
     def _documents(self) -> str:
-        """Digest of what the corpus holds now."""
-        return documents_digest(open_documents(self._wanted.study))
+        """What the corpus holds now, by its version; files that stand as they were are not read again."""
+        study = self._wanted.study
+        made, state = last_materialization(self._instance, asset_key(study, "excerpts"), None), files_state(study)
+        if made is not None and state is not None and made.metadata.get(FILES) == dg.MetadataValue.text(state):
+            return str(made.metadata[VERSION].value)
+        return documents_version(study)
 
     @cached_property
     def _units(self) -> str | None:

@@ -27,26 +27,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class CorpusSection(Section):
-    """The text that the subject reads."""
-
-    provider: Literal["standard_library", "text_files"] = "standard_library"
-    folder: str | None = None
-    """For text_files: relative to the study file."""
-    pattern: str = "**/*.txt"
-    excerpt_length: Annotated[int, Field(ge=2, le=1024)] = 64
-    most_excerpts_per_document: Count | None = None
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _a_folder_is_named(self) -> "CorpusSection":
-        if (self.provider == "text_files") != (self.folder is not None):
-            raise ValueError("`folder` goes with `provider: text_files`, and only with it")
-        if not self.pattern or self.pattern.startswith("/") or ".." in self.pattern.split("/"):
-            raise ValueError("`pattern` names files below `folder`, like **/*.txt")
-        return self
-
-
 class SplitSection(Section):
     """How many excerpts a neuron keeps of one pool."""
 

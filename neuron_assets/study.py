@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
+from neuron_assets.corpus_sections import CORPORA, Corpus, StandardLibrary
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnits, NeuronOutOfRange
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
@@ -31,7 +32,6 @@ from neuron_assets.sections import (
     ActivationsSection,
     ChecksSection,
     ControlsSection,
-    CorpusSection,
     Indices,
     RefreshSection,
     SampledNeurons,
@@ -43,7 +43,12 @@ from neuron_assets.subject_sections import SUBJECTS, Subject, written_in_full
 from neuron_assets.unit_sections import UNITS_BY_PROVIDER, NeuronUnits, Units, UnitSizes
 from neuron_assets.yaml_files import read_yaml
 
-_BY_PROVIDER = {**BY_PROVIDER, "subject": SUBJECTS, "units": UNITS_BY_PROVIDER}
+_BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
+    **BY_PROVIDER,
+    "corpus": CORPORA,
+    "subject": SUBJECTS,
+    "units": UNITS_BY_PROVIDER,
+}
 
 
 def _read_layers(value: object) -> object:
@@ -62,7 +67,7 @@ class Study(Section):
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
     subject: Subject
     units: Units = NeuronUnits()
-    corpus: CorpusSection = CorpusSection()
+    corpus: Corpus = StandardLibrary()
     layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
     neurons: Literal["all"] | SampledNeurons | Indices = "all"
     splits: SplitsSection = SplitsSection()

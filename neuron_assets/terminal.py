@@ -17,6 +17,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from neuron_assets.corpora.reading import Reading
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
@@ -85,8 +86,8 @@ def neuron_text(seen: SeenNeuron, n_excerpts: int = 4, name: Callable[[NeuronId]
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
-    """How far the forward pass and asking have come; gives what the runs take as `progress` and as `tell`.
+def progress_bars(console: Console) -> Iterator[tuple[Any, Any, Any]]:
+    """How far pass, asking and reading have come; gives what the runs take as `progress`, `tell` and `reading`.
 
     How much there is to ask is not known before its end, so its bar only moves, and the numbers stand beside it.
     """
@@ -110,7 +111,19 @@ def progress_bars(console: Console) -> Iterator[tuple[Any, Any]]:
             task = bar.add_task(what, total=None, count="")
             return lambda so_far: bar.update(task, count=str(so_far))
 
-        yield of_pass, of_asking
+        def of_reading(_log: object) -> Any:
+            task = bar.add_task("documents", total=None, count="")
+
+            def hear(documents: Reading) -> None:
+                bar.update(task, count=f"{documents.n_kept:,} of {documents.n_read:,} rows")
+                if documents.has_ended:
+                    bar.remove_task(task)
+                    bad = [Text(f"    {visible(str(row))}", "dim") for row in documents.first_bad]
+                    console.print(Text(f"  corpus {documents.source}: {documents}"), *bad, sep="\n")
+
+            return hear
+
+        yield of_pass, of_asking, of_reading
 
 
 def _pace(task: Task) -> str:

@@ -12,6 +12,7 @@ OTHER: dict[str, object] = {
     "model": "parrot-2",
     "base_url": "http://127.0.0.1:10/v1",
     "api_key_env": "OTHER_KEY",
+    "context_length": 4096,
     "api": "completions",
     "temperature": 0.5,
     "top_p": 0.5,
@@ -35,6 +36,7 @@ IN_NO_LINEAGE = {
     "provider": "another provider is another section",
     "base_url": "who answers is observed, and its address with it",
     "api_key_env": "a key changes no answer",
+    "context_length": "it is checked, not sent",
     "device": "it changes no more than rounding",
 }
 HOSTED = {"provider": "openai_compatible", "model": "parrot", "base_url": "http://127.0.0.1:9/v1"}

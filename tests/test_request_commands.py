@@ -302,7 +302,7 @@ def test_no_line_is_cut_at_80_columns(home: Path) -> None:
 
 def test_how_far_a_pass_has_come_is_shown_and_not_cut_at_80_columns() -> None:
     shown = StringIO()
-    with progress_bars(Console(file=shown, force_terminal=True, width=80)) as (of_pass, _of_asking):
+    with progress_bars(Console(file=shown, force_terminal=True, width=80)) as (of_pass, _, _):
         on_progress = of_pass(None, OnePass(range(48), 11, 12))
         for n_done in range(0, 60_000, 6_000):
             on_progress(n_done, 60_000)
@@ -315,7 +315,7 @@ def test_how_far_a_pass_has_come_is_shown_and_not_cut_at_80_columns() -> None:
 def test_how_far_asking_has_come_is_shown_and_not_cut_at_80_columns() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=80)
-    with progress_bars(console) as (of_pass, of_asking):
+    with progress_bars(console) as (of_pass, of_asking, _):
         of_pass(None, OnePass((0,), 1, 1))(3, 7)
         of_asking(None, "explanations of L001")(Progress(3, 1, 2))
         of_asking(None, "simulations of L001")(Progress(123_456, 1_234, 123_432))

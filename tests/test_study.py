@@ -52,7 +52,7 @@ def test_the_twin_differs_from_the_bundled_study_in_its_subject_only() -> None:
         ({"scoring": {"top": 0}}, "`scoring.top`: Input should be greater than or equal to 1"),
         ({"scoring": {"top": 6, "random": 3}}, "cannot exceed what `splits.valid` keeps"),
         ({"subject": {"provider": "bundled", "n_layers": 7, "n_neurons": 768}}, "has 6 layers of 768 neurons"),
-        ({"corpus": {"provider": "text_files"}}, "`folder` goes with `provider: text_files`"),
+        ({"corpus": {"provider": "text_files"}}, "`corpus.folder`: Field required"),
         ({"corpus": CORPUS | {"excerpt_length": 200}}, "bundled reads 128 tokens at most, not 200"),
         ({"corpus": CORPUS | {"pattern": "../*.txt"}}, "`pattern` names files below `folder`"),
         ({"asking": {"most_at_once": 1001}}, "`asking.most_at_once`: Input should be less than or equal to 1000"),

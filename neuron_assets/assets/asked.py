@@ -15,6 +15,7 @@ import dagster as dg
 from neuron_assets.asking_sections import AskingSection
 from neuron_assets.assets.books import Books, Errand
 from neuron_assets.assets.partitions import layer_index
+from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.errors import ModelChanged, NotAnsweredYet
 from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
@@ -156,12 +157,15 @@ class RequestDesk:
                 raise
 
     def check(self, study: Study, tables: Container[dg.AssetKey]) -> None:
-        """Before an expensive step: raises UnsafeBaseUrl, KeyMissing or KeyRefused where asking for these must fail.
+        """Before an expensive step: raises what asking for these must fail with, where nothing need be dialled for it.
 
-        Nothing is dialled.
+        That is UnsafeBaseUrl, KeyMissing, KeyRefused or QuestionTooLong.
         """
         for table, section in (("explanations", study.explainer), ("simulations", study.simulator)):
-            if asset_key(study, table) in tables and isinstance(section, HostedExplainer | HostedSimulator):
+            if asset_key(study, table) not in tables:
+                continue
+            check_length(study, section)
+            if isinstance(section, HostedExplainer | HostedSimulator):
                 check_server(_settings(study, section, offline=self.offline))
 
     def look_again(self) -> None:

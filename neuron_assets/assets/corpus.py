@@ -9,10 +9,10 @@ from typing import Any
 
 import dagster as dg
 
+from neuron_assets.assets.corpus_reading import Hears, reading_facts
 from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import asset_key
-from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.study import Study
 
 
@@ -21,7 +21,7 @@ def corpus_asset(study: Study) -> dg.AssetsDefinition:
         asset_key(study, "corpus"),
         group_name=study.name,
         description=(
-            f"The documents that the subject reads: `{study.corpus.folder or study.corpus.provider}`. Observe it to "
+            f"The documents that the subject reads: `{study.corpus.source}`. Observe it to "
             "see whether they have changed; `excerpts`, and then what is below it, show as outdated."
         ),
         metadata={name: str(value) for name, value in study.corpus.model_dump(exclude_none=True).items()},
@@ -32,13 +32,13 @@ def corpus_asset(study: Study) -> dg.AssetsDefinition:
         specs=[spec], name="__".join(spec.key.path)
     )
 
-    def observe(context: dg.AssetExecutionContext) -> dg.ObserveResult:
+    def observe(context: dg.AssetExecutionContext, reading: dg.ResourceParam[Hears]) -> dg.ObserveResult:
         tag_run(context, study)
-        documents = open_documents(study)
+        documents = open_documents(study, reading(context.log))
+        if documents.pinned is None:
+            documents.to_the_end()
         return dg.ObserveResult(
-            asset_key=spec.key,
-            data_version=dg.DataVersion(documents_digest(documents)),
-            metadata={"documents": len(documents)},
+            asset_key=spec.key, data_version=dg.DataVersion(documents.version), metadata=reading_facts(documents)
         )
 
     return decorator(observe)

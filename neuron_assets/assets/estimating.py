@@ -6,6 +6,7 @@ Put here: counting questions, and measuring a sample of them. Keep out: printing
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
+from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN, context_length, longest_question
 from neuron_assets.assets.spending import spending_of
 from neuron_assets.errors import NoDocuments, TableError
 from neuron_assets.few_shot import few_shot_neurons
@@ -35,12 +37,11 @@ from neuron_assets.tables.store import TableStore
 
 N_SAMPLED = 40
 """Prompts that are built to be measured."""
-CHARACTERS_A_TOKEN = 3.3
-"""Where a model was never asked: between English (4) and code (2.5)."""
 _DOUBT = 0.25
 """Of that figure, as a share."""
 _EXPLANATION_TOKENS, _VALUE_TOKENS, _SECONDS = 40, 4, 3.0
 """Where a model was never asked: tokens of an explanation, of one number in JSON, and seconds for an answer."""
+_DOCUMENTS_LOOKED_AT = 2000
 _ACTIVE = 0.05
 """Share of tokens that are made up to be active: activations need not be there yet."""
 
@@ -70,6 +71,10 @@ class Estimate:
     which has no lengths of single requests: two standard errors as if these spread as widely as their mean."""
     basis: str
     """What it rests on, in words."""
+    longest: int
+    """About how many tokens the longest question has, with room for its answer."""
+    readable: int | None
+    """How many the model reads at once, where somebody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,8 @@ def _estimate(
         seconds=None if in_batches else each.seconds * n_requests / min(study.asking.most_at_once, max(1, n_requests)),
         error=each.error,
         basis=each.basis,
+        longest=longest_question(study, section),
+        readable=context_length(section),
     )
 
 
@@ -274,7 +281,7 @@ def _made_up_records(study: Study) -> Iterator[NeuronRecord]:
 def _some_excerpts(study: Study, random: np.random.Generator) -> list[list[str]]:
     """Of documents drawn without looking, until there are enough; raises NoDocuments."""
     subject, length = open_subject(study), study.corpus.excerpt_length
-    documents = open_documents(study)
+    documents = list(islice(open_documents(study), _DOCUMENTS_LOOKED_AT))
     excerpts: list[list[str]] = []
     for index in random.permutation(len(documents)):
         if len(excerpts) >= 10 * N_SAMPLED:
@@ -283,5 +290,5 @@ def _some_excerpts(study: Study, random: np.random.Generator) -> list[list[str]]
         starts = range(0, len(ids) - length + 1, length)
         excerpts += [list(subject.token_strings(list(ids[start : start + length]))) for start in starts]
     if not excerpts:
-        raise NoDocuments(str(study.corpus.folder or study.corpus.provider))
+        raise NoDocuments(study.corpus.source)
     return excerpts

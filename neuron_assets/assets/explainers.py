@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Errand
+from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.errors import UnreadableStudy
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question, rows_to_show
@@ -63,6 +64,7 @@ def is_no_fault() -> pl.Expr:
 def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[Explainer]:
     """Raises UnreadableStudy for written explanations that cannot be read, LanguageModelError for unusable models."""
     section = study.explainer
+    check_length(study, section)
     match section:
         case RulesExplainer():
             parameters = RuleParameters(n_rules=section.n_rules, longest=section.longest)

@@ -12,6 +12,7 @@ from typing import Any
 
 from neuron_assets.assets.asked import RequestDesk, observed_identity, open_local
 from neuron_assets.assets.books import Errand
+from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.errors import ExplanationError
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.language_models.asker import Progress
@@ -61,6 +62,7 @@ class Simulator:
 def open_simulator(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[Simulator]:
     """Raises LanguageModelError for models that cannot be used."""
     section = study.simulator
+    check_length(study, section)
     match section:
         case RulesSimulator():
             yield Simulator(study.simulator_identity, lambda items: map(_simulate_by_rules, items))

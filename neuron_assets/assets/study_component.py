@@ -14,6 +14,7 @@ from neuron_assets.assets.activations import activations_asset
 from neuron_assets.assets.asked import RequestDesk, Tell, log_answers
 from neuron_assets.assets.candidates import candidates_asset
 from neuron_assets.assets.corpus import corpus_asset
+from neuron_assets.assets.corpus_reading import Hears, log_reading
 from neuron_assets.assets.excerpts import excerpts_asset
 from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.forward_pass import Progress, log_progress
@@ -79,16 +80,17 @@ def table_resources(  # noqa: PLR0913  # what differs between a person's call, D
     progress: Progress = log_progress,
     tell: Tell = log_answers,
     *,
+    reading: Hears = log_reading,
     offline: bool = False,
     waits: tuple[float, ...] = (),
 ) -> Mapping[str, object]:
-    """What the assets of every study need: the tables below `root`, and who hears how far a pass and asking have come.
+    """What the assets of every study need: the tables below `root`, and who hears how far everything has come.
 
     `requests` is where answers of language models are kept; offline, nothing else is asked. `waits` are the seconds
     before each further try of a step whose server does not answer.
     """
     tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell, waits)
-    return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "desk": desk}
+    return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "reading": reading, "desk": desk}
 
 
 class StudyComponent(dg.Component, dg.Model, dg.Resolvable):

@@ -1,21 +1,42 @@
-"""A folder of plain text files as a corpus: each file is one document."""
+"""Plain text as a corpus: a folder of files, or one file.
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
+Here: which part of a file is a document. Not here: finding and opening files (`files.py`).
+"""
 
-from neuron_assets.errors import NoDocuments
-from neuron_assets.method.records import Document
+import io
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from neuron_assets.corpora.documents import Row, row
+from neuron_assets.corpora.files import CorpusFile
+
+_CHUNK = 1 << 20
+"""Characters that are in memory at once, beside a document."""
 
 
-def text_file_documents(folder: Path, pattern: str = "**/*.txt") -> Iterator[Document]:
-    """Every UTF-8 text file under `folder` that matches `pattern`, in the order of names; bad bytes are replaced.
+def text_file_rows(files: Iterable[CorpusFile], separator: str | None = None) -> Iterator[Row]:
+    """Each file as one document, or, where documents are separated, each part of it by its number from 1 on.
 
-    Raises NoDocuments where the folder does not exist or nothing matches.
+    Raises MissingCorpus or UnreadableCorpus.
     """
-    paths = sorted(path for path in folder.glob(pattern) if path.is_file()) if folder.is_dir() else []
-    if not paths:
-        raise NoDocuments(f"{folder}/{pattern}")
-    for path in paths:
-        name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", errors="backslashreplace")
-        yield Document(name, path.read_text(encoding="utf-8", errors="replace"))
+    for file in files:
+        with file.unpacked() as opened, _as_text(opened) as text:
+            if separator is None:
+                yield row(file.name, text.read())
+                continue
+            for number, part in enumerate(_parts(text, separator), 1):
+                if part.strip():
+                    yield row(f"{file.name}:{number}", part)
+
+
+def _as_text(opened: IO[bytes]) -> io.TextIOWrapper:
+    """Bytes that are no UTF-8 come as half surrogates, which `row` finds: they spoil their document, not the file."""
+    return io.TextIOWrapper(opened, encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _parts(text: IO[str], separator: str) -> Iterator[str]:
+    rest = ""
+    while chunk := text.read(_CHUNK):
+        *parts, rest = (rest + chunk).split(separator)
+        yield from parts
+    yield rest

@@ -14,7 +14,12 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── LayerNotInStudy
     │   ├── LayerWithoutUnits
     │   └── NeuronOutOfRange
-    ├── CorpusError             is there enough text?
+    ├── CorpusError             can the text be read, and is there enough?
+    │   ├── MissingCorpus
+    │   ├── UnreadableCorpus
+    │   ├── CorpusNeedsExtra
+    │   ├── MissingField
+    │   ├── TooManyBadRows
     │   ├── NoDocuments
     │   ├── TooFewDocuments
     │   └── TooFewExcerpts
@@ -50,6 +55,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── NotAnsweredYet
     │   ├── NoBatches
     │   ├── BatchNotDone
+    │   ├── QuestionTooLong
     │   ├── StoreUnusable
     │   └── UnreadableExport
     ├── RequestError            did one request fail? It becomes a row
@@ -85,6 +91,7 @@ from neuron_assets.errors.asking import (
     NotAnsweredYet,
     ParametersRefused,
     PriceUnknown,
+    QuestionTooLong,
     QuotaSpent,
     RequestError,
     RequestRefused,
@@ -98,10 +105,20 @@ from neuron_assets.errors.asking import (
     UntrustedServer,
     UnusableModel,
 )
+from neuron_assets.errors.corpora import (
+    CorpusError,
+    CorpusNeedsExtra,
+    MissingCorpus,
+    MissingField,
+    NoDocuments,
+    TooFewDocuments,
+    TooFewExcerpts,
+    TooManyBadRows,
+    UnreadableCorpus,
+)
 from neuron_assets.errors.root import NeuronAssetsError
 from neuron_assets.errors.studies import (
     ActivationsTooLarge,
-    CorpusError,
     ExplanationError,
     InvalidStudy,
     LayerNotInStudy,
@@ -110,7 +127,6 @@ from neuron_assets.errors.studies import (
     NeuronOutOfRange,
     NeuronsDiffer,
     NeuronsNotHeard,
-    NoDocuments,
     NonFiniteActivations,
     NotDeleted,
     OutOfMemory,
@@ -121,8 +137,6 @@ from neuron_assets.errors.studies import (
     SubjectError,
     SubjectMismatch,
     SubjectOfExperts,
-    TooFewDocuments,
-    TooFewExcerpts,
     UnequalLengths,
     UnknownAutoencoder,
     UnknownFamily,
@@ -154,6 +168,7 @@ __all__ = [
     "ChangedInput",
     "CheckFailed",
     "CorpusError",
+    "CorpusNeedsExtra",
     "ExplanationError",
     "FailedRemoval",
     "FailedWrite",
@@ -168,6 +183,8 @@ __all__ = [
     "LayerNotInStudy",
     "LayerOutOfRange",
     "LayerWithoutUnits",
+    "MissingCorpus",
+    "MissingField",
     "MissingTable",
     "ModelChanged",
     "ModelWithoutPrice",
@@ -184,6 +201,7 @@ __all__ = [
     "OutOfMemory",
     "ParametersRefused",
     "PriceUnknown",
+    "QuestionTooLong",
     "QuotaSpent",
     "RequestError",
     "RequestRefused",
@@ -200,11 +218,13 @@ __all__ = [
     "TableError",
     "TooFewDocuments",
     "TooFewExcerpts",
+    "TooManyBadRows",
     "TryAgain",
     "UnequalLengths",
     "UnknownAutoencoder",
     "UnknownFamily",
     "UnknownModel",
+    "UnreadableCorpus",
     "UnreadableExplanation",
     "UnreadableExport",
     "UnreadableReply",

@@ -149,6 +149,16 @@ class UnreadableExport(LanguageModelError):
         super().__init__(f"{path} is no file of exported answers: {reason}. Nothing was taken over; export it again.")
 
 
+class QuestionTooLong(LanguageModelError):
+    def __init__(self, role: str, model: str, n_tokens: int, context_length: int) -> None:
+        fewer = "Show it fewer excerpts (`shown_top`, `shown_random`), cut" if role == "explainer" else "Cut"
+        super().__init__(
+            f"The {role} {model} reads {context_length:,} tokens at once, and the longest question of this study with "
+            f"its answer has about {n_tokens:,}. {fewer} shorter ones (`excerpt_length` under `corpus`), or choose a "
+            "model that reads more."
+        )
+
+
 class RequestError(NeuronAssetsError):
     """One request came to nothing."""
 

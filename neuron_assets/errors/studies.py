@@ -1,4 +1,4 @@
-"""Errors of what a user gives: the study, its corpus, its subject model, an explanation."""
+"""Errors of what a user gives: the study, its subject model, an explanation."""
 
 from collections.abc import Collection, Sequence
 
@@ -77,34 +77,6 @@ class NeuronOutOfRange(StudyError):
     def __init__(self, neuron: str, n_neurons: int, subject: str) -> None:
         super().__init__(
             f"{neuron} does not exist: a layer of {subject} has {n_neurons} neurons, 0 to {n_neurons - 1}."
-        )
-
-
-class CorpusError(NeuronAssetsError):
-    """There is not enough text to work on."""
-
-
-class NoDocuments(CorpusError):
-    def __init__(self, source: str) -> None:
-        super().__init__(
-            f"The corpus {source} does not exist, or holds no document that is long enough to give an excerpt. "
-            "Mend `corpus` in the study: another folder or pattern, or shorter excerpts."
-        )
-
-
-class TooFewDocuments(CorpusError):
-    def __init__(self, split: str, n_documents: int, wanted: int) -> None:
-        super().__init__(
-            f"The {split} pool would hold {n_documents} documents, {wanted} are needed for honest intervals. "
-            "Give the corpus more documents, or lower `fewest_documents` under `splits` in the study."
-        )
-
-
-class TooFewExcerpts(CorpusError):
-    def __init__(self, split: str, n_excerpts: int, wanted: int) -> None:
-        super().__init__(
-            f"The {split} pool holds {n_excerpts} excerpts, the study asks for {wanted} a neuron. "
-            f"Give the corpus more text, or lower `top` or `random` of `{split}` under `splits` in the study."
         )
 
 

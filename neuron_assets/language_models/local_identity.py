@@ -25,6 +25,18 @@ def who_is(name: str, revision: str | None = None) -> str:
     return f"{folder.name}@sha256:{digest.hexdigest()[:16]}"
 
 
+@cache
+def context_length_of(name: str, revision: str | None = None) -> int | None:
+    """Tokens that the model can read at once, by its configuration on this machine; None where that does not tell."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
 @cache  # weights are large, and asked for once a layer; a file that was written again has another time
 def _digest(path: Path, _size: int, _written_at: int) -> str:
     with path.open("rb") as file:

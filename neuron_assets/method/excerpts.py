@@ -39,7 +39,11 @@ class CutCorpus:
     """Index into SPLITS."""
 
 
-def cut_excerpts(names: Sequence[str], token_ids: Sequence[Sequence[int]], plan: CutPlan, source: str) -> CutCorpus:
+TokenIds = Sequence[int] | Int[np.ndarray, " _"]
+"""Of one document; each has as many as it likes."""
+
+
+def cut_excerpts(names: Sequence[str], token_ids: Sequence[TokenIds], plan: CutPlan, source: str) -> CutCorpus:
     """Cuts each document into disjoint excerpts, gives whole documents to pools, and shuffles the excerpts once.
 
     A remainder shorter than an excerpt is dropped. `names` seeds what happens to each document, so the documents' order
@@ -58,7 +62,7 @@ def cut_excerpts(names: Sequence[str], token_ids: Sequence[Sequence[int]], plan:
     )
 
 
-def _cut(name: str, token_ids: Sequence[int], plan: CutPlan) -> Int[np.ndarray, "excerpt token"]:
+def _cut(name: str, token_ids: TokenIds, plan: CutPlan) -> Int[np.ndarray, "excerpt token"]:
     n_excerpts = len(token_ids) // plan.length
     excerpts = np.asarray(token_ids[: n_excerpts * plan.length], np.int32).reshape(n_excerpts, plan.length)
     if plan.most_per_document is None or n_excerpts <= plan.most_per_document:

@@ -10,7 +10,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from neuron_assets.assets.estimating import CHARACTERS_A_TOKEN, Estimate, estimate
+from neuron_assets.assets.estimating import Estimate, estimate
+from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN
 from neuron_assets.assets.spending import spending_of
 from neuron_assets.assets.study_component import table_resources
 from neuron_assets.errors import NoDocuments
@@ -226,7 +227,7 @@ def test_reading_probabilities_gives_no_tokens_back(tmp_path: Path) -> None:
 
 
 def test_texts_that_are_too_short_are_named(tmp_path: Path) -> None:
-    project, study = make_project(tmp_path, **asking(NOWHERE, corpus=CORPUS | {"pattern": "none*"}))
+    project, study = make_project(tmp_path, **asking(NOWHERE, corpus=CORPUS | {"excerpt_length": 128}))
 
     with pytest.raises(NoDocuments):
         estimates(project, study)

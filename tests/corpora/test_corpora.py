@@ -1,13 +1,9 @@
-"""Documents are read whole, in the order of their names, and a corpus without any is refused."""
+"""The bundled corpus, and what holds for documents of any: each text once, and a digest of them all."""
 
 from pathlib import Path
 
-import pytest
-
 from neuron_assets.corpora.documents import distinct_documents, documents_digest
 from neuron_assets.corpora.standard_library import SHORTEST, is_held_out, standard_library_documents
-from neuron_assets.corpora.text_files import text_file_documents
-from neuron_assets.errors import NoDocuments
 from neuron_assets.method.records import Document
 
 
@@ -33,24 +29,6 @@ def test_a_source_in_another_encoding_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text("x = 1\n" * 100, encoding="utf-8")
 
     assert [document.name for document in standard_library_documents(tmp_path)] == ["good.py"]
-
-
-def test_text_files_are_read_in_the_order_of_their_names_and_bad_bytes_do_not_crash(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "b.txt").write_bytes(b"caf\xe9\x00\r\n")
-    (tmp_path / "deep" / "a.txt").write_text("text", encoding="utf-8")
-    (tmp_path / "c.md").write_text("other", encoding="utf-8")
-
-    found = list(text_file_documents(tmp_path))
-
-    assert [document.name for document in found] == ["b.txt", "deep/a.txt"]
-    assert found[0].text.startswith("caf\ufffd")
-
-
-@pytest.mark.parametrize("folder", ["missing", "."])
-def test_a_folder_without_texts_is_refused_by_name(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(NoDocuments, match="txt"):
-        list(text_file_documents(tmp_path / folder))
 
 
 def test_documents_of_the_same_text_count_once_and_the_first_stays() -> None:

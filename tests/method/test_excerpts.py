@@ -71,7 +71,7 @@ def test_excerpts_stand_in_a_shuffled_order() -> None:
 
 
 def test_too_short_or_too_few_documents_are_refused() -> None:
-    with pytest.raises(NoDocuments, match="The corpus somewhere does not exist, or holds no document"):
+    with pytest.raises(NoDocuments, match="The corpus somewhere holds no document"):
         cut_excerpts(*documents(12, n_tokens=3), PLAN, "somewhere")
     with pytest.raises(NoDocuments):
         cut_excerpts([], [], PLAN, "somewhere")

@@ -10,7 +10,7 @@ from neuron_assets.subjects.harvest import HarvestPlan, Kept, harvest
 from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.signed import SignedSubject
 from neuron_assets.subjects.subject import Subject
-from tests.subjects.test_harvest import ArraySubject, World, assert_same_bits, batch_sizes, worlds
+from tests.subjects.known_activations import ArraySubject, World, assert_same_bits, batch_sizes, worlds
 
 N_NEURONS = 21
 PLAN = HarvestPlan({"train": Kept(8, 4), "valid": Kept(5, 2)}, n_sampled_tokens=50, rows_as="float32")
