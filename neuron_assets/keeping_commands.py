@@ -77,7 +77,7 @@ def _told(garbage: "Garbage", project: Project, days: int) -> Iterator[str]:
         yield f"Writes that were broken off: {len(garbage.broken_off):,}{_size(garbage.broken_off)}"
     if garbage.set_aside:
         told = f"{len(garbage.set_aside):,}{_size(garbage.set_aside)}"
-        yield f"Tables set aside for runs of backfills that are over: {told}"
+        yield f"Set aside by forward passes, for runs or backfills that are over: {told}"
     if garbage.old_runs:
         told = f"{len(garbage.old_runs):,}{_size(garbage.old_runs)}"
         yield f"Runs that ended more than {days} days ago, and that no latest result is from: {told}"

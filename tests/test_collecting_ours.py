@@ -70,15 +70,16 @@ def test_what_a_pass_set_aside_goes_once_its_backfill_is_over(root: Path, instan
     instance.add_backfill(PartitionBackfill("ended", BulkActionStatus.COMPLETED_FAILED, False, {}, 0.0))  # noqa: FBT003
     for name in ("running", "ended", "no-body-knows"):
         (aside / f"{name}-neuron_statistics-L01.parquet").write_bytes(b"x")
+        (aside / f"{name}-checkpoint.safetensors").write_bytes(b"x")
     (aside / "mine.parquet").write_bytes(b"x")
     first = run("--yes")
     left = {path.name for path in aside.iterdir()}
     instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))  # type: ignore[no-untyped-call]
     second = run("--yes")
 
-    assert "Tables set aside for runs of backfills that are over: 2 (" in first.output
-    assert left == {"running-neuron_statistics-L01.parquet", "mine.parquet"}
-    assert "backfills that are over: 1 (" in second.output
+    assert "Set aside by forward passes, for runs or backfills that are over: 4 (" in first.output
+    assert left == {"running-neuron_statistics-L01.parquet", "running-checkpoint.safetensors", "mine.parquet"}
+    assert "backfills that are over: 2 (" in second.output
     assert {path.name for path in aside.iterdir()} == {"mine.parquet"}
 
 
