@@ -1,11 +1,16 @@
 """What a model cannot read at once is told before anything is computed or asked."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from transformers import LlamaConfig
 
+from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN, check_length, context_length, longest_question
+from neuron_assets.assets.specs import asset_key
+from neuron_assets.cli import main
 from neuron_assets.errors import QuestionTooLong
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.method.questions import ChatPrompt
@@ -16,7 +21,7 @@ from tests.scenario import CORPUS, make_project
 MODEL = {"provider": "openai_compatible", "model": "some-model", "base_url": "http://127.0.0.1:1/v1"}
 
 
-def asking(root: Path, explainer: object = MODEL, simulator: object = MODEL, length: int = 16) -> Study:
+def asking(root: Path, explainer: object = MODEL, simulator: object = MODEL, *, length: int = 16) -> Study:
     _, study = make_project(root, corpus=CORPUS | {"excerpt_length": length}, explainer=explainer, simulator=simulator)
     return study
 
@@ -73,3 +78,30 @@ def test_what_a_model_reads_at_once_changes_no_answer(tmp_path: Path) -> None:
     plain, told = asking(tmp_path / "a"), asking(tmp_path / "b", MODEL | {"context_length": 8192})
 
     assert plain.explainer_identity == told.explainer_identity
+
+
+@pytest.mark.parametrize(("table", "role"), [("explanations", "explainer"), ("simulations", "simulator")])
+def test_it_is_told_before_the_forward_pass_where_that_step_is_to_be_made(
+    tmp_path: Path, table: str, role: str
+) -> None:
+    _, study = make_project(tmp_path, corpus=CORPUS, **{role: MODEL | {"context_length": 500}})
+    desk = RequestDesk(str(tmp_path / "kept"))
+
+    desk.check(study, {asset_key(study, "activations")})
+    with pytest.raises(QuestionTooLong, match=role):
+        desk.check(study, {asset_key(study, table)})
+
+
+def test_an_estimate_tells_the_longest_question_and_whether_it_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking(tmp_path, MODEL | {"context_length": 500}, MODEL | {"context_length": 9000})
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster_home"))
+    monkeypatch.delenv("NEURON_ASSETS_DATA", raising=False)
+    monkeypatch.delenv("NEURON_ASSETS_STUDIES", raising=False)
+
+    said = " ".join(CliRunner().invoke(main, ["estimate", "tiny"]).output.split())
+
+    length = r"longest question, with its answer: about [\d,]+ tokens; it reads"
+    assert re.search(rf"{length} 500 at once TOO LONG", said)
+    assert re.search(rf"{length} 9,000 at once(?! TOO LONG)", said)
