@@ -23,7 +23,7 @@ from neuron_assets.tables.schemas import SCHEMAS
 _UNDER_WAY = timedelta(hours=1)
 """No write of a table takes as long."""
 
-_ASSETS = {*SCHEMAS, "corpus", "explainer_model", "simulator_model"}
+_ASSETS = {*SCHEMAS, "corpus", "subject_model", "explainer_model", "simulator_model"}
 _MARKS = {"content", "made_by", "seen", "documents"}
 """Metadata, of which what this package records has at least one."""
 

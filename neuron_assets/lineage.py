@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from neuron_assets.study import Study
-from neuron_assets.subjects.catalog import CATALOG, TOKENIZER
 
 LAYOUT = 1
 """Raised when a table's columns or the meaning of a value change."""
@@ -41,8 +40,8 @@ def lineages(study: Study) -> dict[str, str]:
 def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     pools = study.splits.model_dump(exclude={"fewest_documents"})
     harvested = {
-        "subject": study.subject.model_dump(exclude={"n_layers"}),
-        "weights": CATALOG[study.subject.provider].weights,
+        "subject": dict(study.subject.ingredients),
+        "weights": study.subject.weights,
         "splits": pools,
         "activations": study.activations.model_dump(),
     }
@@ -50,7 +49,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         harvested["units"] = study.units.ingredients
     return {
         # The fewest documents a pool may hold is a condition, not an ingredient.
-        "excerpts": {"tokenizer": TOKENIZER, "corpus": study.corpus.model_dump()},
+        "excerpts": {"tokenizer": study.subject.tokenizer, "corpus": study.corpus.model_dump()},
         "activations": harvested,
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},

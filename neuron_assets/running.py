@@ -25,6 +25,7 @@ from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, LOST, SCORERS, UNPARTITIONED, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
+from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
@@ -224,9 +225,8 @@ class _State:
         """What a file notes of the world outside the study, and how it is now; nothing may be lost."""
         study = self._wanted.study
         notes: dict[str, dict[str, Callable[[], str | None]]] = {
-            "excerpts": {DOCUMENTS: lambda: self._documents},
-            "activations": {UNITS: lambda: self._units},
-            "neuron_statistics": {UNITS: lambda: self._units},
+            "excerpts": {DOCUMENTS: lambda: self._documents, TOKENIZER_FILES: lambda: tokenizer_files(study)},
+            **{table: {SUBJECT_FILES: lambda: subject_files(study), UNITS: lambda: self._units} for table in FORWARD},
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
             "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._simulator},
             "scores": {SCORERS: lambda: scorers_in_words(study)},
@@ -250,7 +250,7 @@ class _State:
     @cached_property
     def _units(self) -> str | None:
         """Digest of the files that units are computed from, if there are any."""
-        return units_digest(self._wanted.study) or None
+        return units_digest(self._wanted.study)
 
     def summary_stands(self) -> bool:
         """Whether the summary stands and covers every layer whose scores stand."""

@@ -27,17 +27,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SubjectSection(Section):
-    """The subject model: the one whose neurons are explained."""
-
-    provider: Literal["bundled", "bundled_untrained", "planted"] = "bundled"
-    seed: Seed = 0
-    """Of the weights, for an untrained subject."""
-    n_layers: Count
-    n_neurons: Count
-    """Of one layer. The loaded model is checked against both."""
-
-
 class CorpusSection(Section):
     """The text that the subject reads."""
 

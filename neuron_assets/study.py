@@ -38,13 +38,12 @@ from neuron_assets.sections import (
     ScoringSection,
     Section,
     SplitsSection,
-    SubjectSection,
 )
-from neuron_assets.subjects.catalog import CATALOG
+from neuron_assets.subject_sections import SUBJECTS, Subject, written_in_full
 from neuron_assets.unit_sections import UNITS_BY_PROVIDER, NeuronUnits, Units, UnitSizes
 from neuron_assets.yaml_files import read_yaml
 
-_BY_PROVIDER = {**BY_PROVIDER, "units": UNITS_BY_PROVIDER}
+_BY_PROVIDER = {**BY_PROVIDER, "subject": SUBJECTS, "units": UNITS_BY_PROVIDER}
 
 
 def _read_layers(value: object) -> object:
@@ -61,7 +60,7 @@ class Study(Section):
     description: str = ""
     owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:neuron_assets",)
     """Of the assets, in the Dagster UI: an e-mail address, or team:NAME."""
-    subject: SubjectSection
+    subject: Subject
     units: Units = NeuronUnits()
     corpus: CorpusSection = CorpusSection()
     layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
@@ -79,18 +78,25 @@ class Study(Section):
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _the_subject_is_written_in_full(cls, content: object) -> object:
+        if not isinstance(content, dict) or "subject" not in content:
+            return content
+        return {**content, "subject": written_in_full(content["subject"], Path(content.get("folder", ".")))}
+
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Study":
-        known = CATALOG[self.subject.provider]
-        if (known.n_layers, known.n_neurons) != (self.subject.n_layers, self.subject.n_neurons):
+        known, label = self.subject.known_size(self.folder), self.subject.label
+        if known is not None and (known.n_layers, known.n_neurons) != (self.subject.n_layers, self.subject.n_neurons):
             raise ValueError(
-                f"subject: {self.subject.provider} has {known.n_layers} layers of {known.n_neurons} neurons, "
+                f"subject: {label} has {known.n_layers} layers of {known.n_neurons} neurons, "
                 f"the study says {self.subject.n_layers} of {self.subject.n_neurons}"
             )
-        if self.corpus.excerpt_length > known.longest_excerpt:
+        longest = known.longest_excerpt if known is not None else None
+        if longest is not None and self.corpus.excerpt_length > longest:
             raise ValueError(
-                f"corpus.excerpt_length: {self.subject.provider} reads {known.longest_excerpt} tokens at most, "
-                f"not {self.corpus.excerpt_length}"
+                f"corpus.excerpt_length: {label} reads {longest} tokens at most, not {self.corpus.excerpt_length}"
             )
         if self.explainer.provider == "planted" != self.subject.provider:
             raise ValueError("explainer: `planted` explains the subject `planted` only")
@@ -119,7 +125,7 @@ class Study(Section):
     def subject_label(self) -> str:
         """Whose numbers these are: the subject model, and what is looked at in it where that is not its neurons."""
         units = "" if self.units == NeuronUnits() else f", {self.units.label}"
-        return f"{self.subject.provider}{units}"
+        return f"{self.subject.label}{units}"
 
     @property
     def n_units(self) -> int:
@@ -137,7 +143,7 @@ class Study(Section):
     def check_layer(self, layer_index: int) -> None:
         """Raises LayerOutOfRange or LayerWithoutUnits."""
         if not 0 <= layer_index < self.subject.n_layers:
-            raise LayerOutOfRange(layer_index, self.subject.n_layers, self.subject.provider)
+            raise LayerOutOfRange(layer_index, self.subject.n_layers, self.subject.label)
         if layer_index not in self._unit_sizes.layers:
             raise LayerWithoutUnits(layer_index, self.units.label, self._unit_sizes.layers)
 
@@ -145,7 +151,7 @@ class Study(Section):
         """Raises LayerOutOfRange, LayerWithoutUnits or NeuronOutOfRange."""
         self.check_layer(neuron.layer_index)
         if neuron.neuron_index >= self.n_units:
-            raise NeuronOutOfRange(str(neuron), self.n_units, self.subject.provider)
+            raise NeuronOutOfRange(str(neuron), self.n_units, self.subject.label)
 
     def read_neuron(self, text: str) -> NeuronId:
         """As NeuronId.parse; in a study of both signs `L5N131-` is the negative side of L5N131.

@@ -12,7 +12,7 @@ from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.project import BUNDLED_STUDIES
 from neuron_assets.running import Wanted, materialize
 from neuron_assets.study import Study, read_study
-from neuron_assets.subjects.catalog import CATALOG
+from neuron_assets.subjects.catalog import SHIPPED
 
 PASSES = 0.9
 NOISY = "a token in noise"
@@ -41,7 +41,7 @@ def score(scores: pl.DataFrame, unit: int, candidate: int) -> float | None:
 
 
 def test_the_catalog_counts_the_planted_units() -> None:
-    assert CATALOG["planted"].n_neurons == len(PLANTED_UNITS)
+    assert SHIPPED["planted"].size.n_neurons == len(PLANTED_UNITS)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import BUNDLED_STUDIES, Project
 from neuron_assets.study import Study, parse_layers, read_study
-from neuron_assets.subjects.catalog import CATALOG, TOKENIZER
+from neuron_assets.subjects.catalog import SHIPPED, TOKENIZER
 from tests.scenario import CORPUS, write_study
 
 HOSTED = {"provider": "openai_compatible", "model": "parrot"}
@@ -208,7 +208,7 @@ def test_the_catalog_names_the_weights_that_are_shipped() -> None:
         for name in ("model.safetensors", "tokenizer.json")
     ]
 
-    assert found == [CATALOG["bundled"].weights, TOKENIZER]
+    assert found == [SHIPPED["bundled"].weights, TOKENIZER]
 
 
 def test_studies_are_found_in_the_project_and_in_the_named_folders(tmp_path: Path) -> None:

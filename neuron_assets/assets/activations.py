@@ -16,12 +16,14 @@ import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.checks import Finding, has_all, neurons
+from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.partitions import layer_index, layer_partitions
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.shared_pass import FORWARD, MADE_BY_RUN, HarvestedTables, SharedPass
 from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
-from neuron_assets.assets.units import units_note
+from neuron_assets.assets.subject_model import SUBJECT_FILES, noted, subject_files, subject_version
+from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
@@ -35,6 +37,8 @@ class Speed(dg.Config):
     """What changes the speed of the pass, not its result (but for rounding)."""
 
     batch_size: int = 32
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps, or cuda:all for several GPUs; auto takes a GPU where one is."""
 
 
 def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
@@ -42,6 +46,7 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         name=f"{study.name}__activations",
         outs={table: _out(study, table) for table in FORWARD},
         ins={"excerpts": dg.AssetIn(asset_key(study, "excerpts"))},
+        deps=[asset_key(study, "subject_model")],
         partitions_def=layer_partitions(study),
         check_specs=[spec for table in FORWARD for spec in check_specs(study, table)],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -57,19 +62,21 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
     ) -> Result:
         tag_run(context, study)
         desk.check(study, context.job_def.asset_layer.selected_asset_keys)
-        own, noted = sorted(context.partition_keys), units_note(study)
+        own = sorted(context.partition_keys)
         shared = SharedPass(study, table_store, context.instance, context.run.tags.get(BACKFILL_TAG), excerpts)
+        notes = noted({SUBJECT_FILES: subject_files(study), UNITS: units_digest(study)})  # before they are opened
         layers = shared.taken_over(own)
         if layers is None:
             keys = [*own, *shared.others(own)]
-            layers = _harvested(context, study, keys, excerpts, config.batch_size, progress(context.log))
+            layers = _harvested(context, study, keys, excerpts, config, progress(context.log))
             shared.set_aside({key: layers[key] for key in shared.others(own) if key in layers})  # some may be made now
         every_neuron = partial(_has_every_neuron, study)
+        seen_by_step(context, asset_key(study, "subject_model"), subject_version(study))
         for table in FORWARD:
             for key in own:
                 context.add_asset_metadata(layers[key].told, asset_key(study, table), key)
             frames = {key: layers[key].frames[table] for key in own}
-            yield from hand_over(context, study, table, frames, every_neuron, notes=noted)
+            yield from hand_over(context, study, table, frames, every_neuron, notes=notes)
         shared.remove(own)  # they are written: Dagster goes on here only after that
 
     return activations
@@ -84,7 +91,7 @@ def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the 
     study: Study,
     keys: Sequence[str],
     excerpts: pl.DataFrame,
-    batch_size: int,
+    speed: Speed,
     on_progress: Callable[[int, int], None],
 ) -> Mapping[str, HarvestedTables]:
     """The tables of these layers, by key, from one forward pass."""
@@ -95,12 +102,12 @@ def _harvested(  # noqa: PLR0913, PLR0917  # the last two change nothing of the 
     pools = excerpts["split"].cast(pl.Enum(SPLITS)).to_physical().to_numpy()
     began = time.monotonic()
     by_index = harvest(
-        open_subject(study),
+        open_subject(study, speed.device),
         token_ids,
         pools,
         [layer_index(key) for key in keys],
         harvest_plan(study),
-        batch_size=batch_size,
+        batch_size=speed.batch_size,
         on_progress=on_progress,
     )
     facts: dict[str, int | float | str] = {

@@ -12,9 +12,10 @@ import polars as pl
 
 from neuron_assets.assets.checks import one_pool_each
 from neuron_assets.assets.observing import seen_by_step
-from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.opening import open_documents, open_pieces
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import DOCUMENTS, Result, asset_key, hand_over, table_asset
+from neuron_assets.assets.subject_model import TOKENIZER_FILES, noted, subject_version, tokenizer_files
 from neuron_assets.corpora.documents import documents_digest
 from neuron_assets.method.excerpts import cut_excerpts
 from neuron_assets.method.records import Document
@@ -23,11 +24,11 @@ from neuron_assets.tables.rows import excerpts_frame
 
 
 def excerpts_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "excerpts", also_after=["corpus"], policy=dg.BackfillPolicy.single_run())
+    @table_asset(study, "excerpts", also_after=["corpus", "subject_model"], policy=dg.BackfillPolicy.single_run())
     def excerpts(context: dg.AssetExecutionContext) -> Result:
         tag_run(context, study)
         documents = open_documents(study)
-        subject = open_subject(study)
+        subject = open_pieces(study)
         ids = [subject.tokenize(document.text) for document in documents]
         source = study.corpus.folder or study.corpus.provider
         cut = cut_excerpts([document.name for document in documents], ids, study.cut_plan, source)
@@ -35,6 +36,7 @@ def excerpts_asset(study: Study) -> dg.AssetsDefinition:
         texts = [subject.text(row.tolist()) for row in cut.token_ids]
         frame = excerpts_frame([document.name for document in documents], cut, texts, strings)
         seen_by_step(context, asset_key(study, "corpus"), documents_digest(documents))
+        seen_by_step(context, asset_key(study, "subject_model"), subject_version(study))
         context.add_asset_metadata(_facts(frame), asset_key(study, "excerpts"))
         yield from hand_over(
             context, study, "excerpts", frame, lambda rows: [one_pool_each(rows)], notes=_notes(study, documents)
@@ -46,7 +48,8 @@ def excerpts_asset(study: Study) -> dg.AssetsDefinition:
 def _notes(study: Study, documents: Sequence[Document]) -> dict[str, str]:
     """What tells whether the corpus has changed since; the bundled one is a part of Python, so its version too."""
     python = {"python": platform.python_version()} if study.corpus.provider == "standard_library" else {}
-    return {DOCUMENTS: documents_digest(documents)} | python
+    files = noted({TOKENIZER_FILES: tokenizer_files(study)})
+    return {DOCUMENTS: documents_digest(documents)} | files | python
 
 
 def _facts(frame: pl.DataFrame) -> dict[str, dg.MetadataValue | int | str]:

@@ -25,6 +25,7 @@ from neuron_assets.assets.scores import scores_asset
 from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
+from neuron_assets.assets.subject_model import subject_model_asset
 from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.project import current_project
 from neuron_assets.study import Study, read_study
@@ -44,6 +45,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
         refreshed = conditions(study)
         steps = [
             corpus_asset(study),
+            subject_model_asset(study),
             excerpts_asset(study),
             activations_asset(study, wait_for.get("activations")),
             explanations_asset(study, wait_for.get("explanations")),

@@ -3,7 +3,6 @@
 Put here: the choice of subject. Keep out: how units are computed (`subjects/`), what may be written (`unit_sections`).
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from neuron_assets.study import Study
@@ -37,13 +36,7 @@ def with_units(study: Study, subject: "Subject") -> "Subject":
     return subject
 
 
-def units_note(study: Study) -> Mapping[str, str]:
-    """What the tables of a pass say of the files of their units."""
-    digest = units_digest(study)
-    return {UNITS: digest} if digest else {}
-
-
-def units_digest(study: Study) -> str:
-    """Of the files that units are computed from; empty where there are none. Raises UnusableUnits."""
+def units_digest(study: Study) -> str | None:
+    """Of the files that units are computed from; None where there are none. Raises UnusableUnits."""
     files = study.units.files(study.folder, study.subject.n_layers)
-    return files_digest(files) if files else ""
+    return files_digest(files) if files else None

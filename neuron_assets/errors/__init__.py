@@ -19,7 +19,11 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── TooFewDocuments
     │   └── TooFewExcerpts
     ├── SubjectError            is the subject model the one the study speaks of, and sane?
+    │   ├── UnusableSubject
     │   ├── UnknownFamily
+    │   ├── SubjectOfExperts
+    │   ├── NeuronsDiffer
+    │   ├── NeuronsNotHeard
     │   ├── SubjectMismatch
     │   ├── UnusableUnits
     │   ├── UnknownAutoencoder
@@ -103,6 +107,8 @@ from neuron_assets.errors.studies import (
     LayerOutOfRange,
     LayerWithoutUnits,
     NeuronOutOfRange,
+    NeuronsDiffer,
+    NeuronsNotHeard,
     NoDocuments,
     NonFiniteActivations,
     NotDeleted,
@@ -112,6 +118,7 @@ from neuron_assets.errors.studies import (
     StudyNotFound,
     SubjectError,
     SubjectMismatch,
+    SubjectOfExperts,
     TooFewDocuments,
     TooFewExcerpts,
     UnequalLengths,
@@ -119,6 +126,7 @@ from neuron_assets.errors.studies import (
     UnknownFamily,
     UnreadableExplanation,
     UnreadableStudy,
+    UnusableSubject,
     UnusableUnits,
 )
 from neuron_assets.errors.tables import (
@@ -163,6 +171,8 @@ __all__ = [
     "ModelWithoutPrice",
     "NeuronAssetsError",
     "NeuronOutOfRange",
+    "NeuronsDiffer",
+    "NeuronsNotHeard",
     "NoBatches",
     "NoDocuments",
     "NonFiniteActivations",
@@ -183,6 +193,7 @@ __all__ = [
     "StudyNotFound",
     "SubjectError",
     "SubjectMismatch",
+    "SubjectOfExperts",
     "TableError",
     "TooFewDocuments",
     "TooFewExcerpts",
@@ -199,5 +210,6 @@ __all__ = [
     "UnsafeBaseUrl",
     "UntrustedServer",
     "UnusableModel",
+    "UnusableSubject",
     "UnusableUnits",
 ]

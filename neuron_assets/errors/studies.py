@@ -113,11 +113,44 @@ class SubjectError(NeuronAssetsError):
 
 
 class UnknownFamily(SubjectError):
-    def __init__(self, subject: str, family: str, known: Collection[str]) -> None:
+    def __init__(self, subject: str, family: str, found: str, known: Collection[str]) -> None:
         super().__init__(
-            f"{subject} is a {family} model; families whose neurons can be found: {', '.join(sorted(known))}. "
-            "Choose another subject, or add the family to FAMILIES in subjects/hooked.py."
+            f"{subject} is a {family} model; where it keeps its neurons is not known, and its structure does not tell: "
+            f"{found} were found, one is needed. Choose another subject (known: {', '.join(sorted(known))}), or add "
+            f"a line for {family!r} to FAMILIES in neuron_assets/subjects/families.py: the names of its list of blocks "
+            "and of the last linear map of a block's MLP."
         )
+
+
+class SubjectOfExperts(SubjectError):
+    def __init__(self, subject: str, family: str) -> None:
+        super().__init__(
+            f"{subject} is a {family} model, a mixture of experts: each token runs through a few of its MLPs only, so "
+            "that most of its neurons are not computed at most tokens and have no activation there to rank or "
+            "simulate. Choose a dense model."
+        )
+
+
+class NeuronsDiffer(SubjectError):
+    def __init__(self, subject: str, widths: Sequence[int]) -> None:
+        super().__init__(
+            f"The layers of {subject} have not equally many neurons ({', '.join(map(str, widths))}); all tables of a "
+            "study take them to have. Choose another subject."
+        )
+
+
+class NeuronsNotHeard(SubjectError):
+    def __init__(self, subject: str, layer_index: int, reason: str) -> None:
+        super().__init__(
+            f"The neurons of layer {layer_index} of {subject} were not heard in a forward pass: {reason}. "
+            "Its configuration may ask for another way through the MLP (BLOOM's `slow_but_exact` does): switch that "
+            "off, or choose another subject."
+        )
+
+
+class UnusableSubject(SubjectError):
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"The subject {subject} cannot be used: {reason}. Mend `subject` in the study.")
 
 
 class SubjectMismatch(SubjectError):

@@ -33,6 +33,14 @@ class Document:
     text: str
 
 
+_PLACES = r"(mlp\.hook_post|(mlp\.|ffn\.)(c_proj|down_proj|dense_4h_to_h|fc_out|fc2)|fc2)"
+_SPELLINGS = (
+    r"[Ll]?(?P<layer>\d{1,4})[Nn./](?P<neuron>\d{1,7})",
+    rf"([A-Za-z_]\w*\.)+(?P<layer>\d{{1,4}})\.{_PLACES}([:.](?=\d+$)|\[(?=\d+\]$))(?P<neuron>\d{{1,7}})\]?",
+)
+"""Of a neuron. In a model's own names it is an input of its MLP's output projection."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class NeuronId:
     """One unit of one layer's MLP, after its non-linearity; both indices start at 0."""
@@ -45,11 +53,14 @@ class NeuronId:
 
     @classmethod
     def parse(cls, text: str) -> "NeuronId":
-        """Reads `L3N307`, `3.307` or `3/307`; raises ValueError on anything else."""
-        match = re.fullmatch(r"[Ll]?(\d{1,4})[Nn./](\d{1,7})", text.strip())
+        """Reads `L3N307`, `3.307`, `3/307`, and the names that modules and hooks have with the index behind them.
+
+        Such as `blocks.3.mlp.hook_post:307`, `model.layers.3.mlp.down_proj[307]`; raises ValueError on anything else.
+        """
+        match = next(filter(None, (re.fullmatch(spelling, text.strip()) for spelling in _SPELLINGS)), None)
         if match is None:
             raise ValueError(f"{text!r} is no neuron; write it like L3N307")
-        return cls(int(match[1]), int(match[2]))
+        return cls(int(match["layer"]), int(match["neuron"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,45 +1,35 @@
 """A subject model out of the transformers library, heard through hooks.
 
-Here: where a family of models keeps its neurons, and one forward pass that hands on what they did. Not here: opening
-weights (`bundled.opening`), keeping anything (`harvest`).
+Here: one forward pass that hands on what the neurons did. Not here: where a model keeps them (`families.py`), opening
+weights (`hugging_face.py`, `bundled.opening`), keeping anything (`harvest.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
-from transformers.activations import NewGELUActivation
+from transformers.activations import FastGELUActivation, NewGELUActivation
+from transformers.models.bloom.modeling_bloom import BloomGelu
 
-from neuron_assets.errors import LayerOutOfRange, SubjectMismatch, UnknownFamily
+from neuron_assets.errors import LayerOutOfRange, NeuronsNotHeard, SubjectMismatch
+from neuron_assets.subjects.families import anatomy
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Receive
 
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Where the models of one architecture keep their neurons."""
-
-    blocks: str
-    """Name of the list of blocks, in the base model."""
-    output_projection: str
-    """Name of the MLP's last linear map, in a block: its input is what the neurons did."""
-    n_neurons: Callable[[nn.Module], int]
-    """Width of the input of such a map."""
+WRITTEN_OUT_TANH_GELUS = (NewGELUActivation, FastGELUActivation, BloomGelu)
 
 
-FAMILIES: Mapping[str, Family] = {
-    # Conv1D keeps its weight as [input, output], a Linear as [output, input].
-    "gpt2": Family("h", "mlp.c_proj", lambda projection: int(projection.get_parameter("weight").shape[0])),
-}
-"""By `model_type` of the configuration."""
+class _Heard(Exception):
+    """Ends a forward pass: everything that was asked for is heard."""
+
 
 _NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
 """What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
@@ -51,18 +41,22 @@ class HookedSubject:
     The model is taken over: set to evaluation, its slow GELU replaced. Nothing else must run it at the same time.
     """
 
-    def __init__(self, name: str, model: PreTrainedModel, pieces: Pieces) -> None:
-        """Takes a model with or without its head; raises UnknownFamily when its family is not known."""
-        family = FAMILIES.get(model.config.model_type)
-        if family is None:
-            raise UnknownFamily(name, model.config.model_type, FAMILIES)
+    def __init__(self, name: str, model: PreTrainedModel, pieces: Pieces, beginning: Sequence[int] = ()) -> None:
+        """Takes a model with or without its head; raises UnknownFamily, SubjectOfExperts or NeuronsDiffer.
+
+        `beginning` are token ids that every excerpt is read after, as texts were in training; what the neurons did on
+        them is handed to nobody.
+        """
+        parts = anatomy(name, model)
         self._name = name
         self._pieces = pieces
-        self._base: nn.Module = with_one_kernel_gelu(model.base_model.eval())
-        self._longest = int(model.config.max_position_embeddings)
-        self._family = family
-        self._blocks: nn.ModuleList = getattr(self._base, family.blocks)
-        self._projections = [block.get_submodule(family.output_projection) for block in self._blocks]
+        self._beginning = np.array(beginning, dtype=np.int64)
+        self._base: Any = with_one_kernel_gelu(parts.decoder)
+        self._base.eval()
+        self._longest: int | None = getattr(parts.decoder.config, "max_position_embeddings", None)
+        self._blocks = parts.blocks
+        self._projections = parts.projections
+        self._n_neurons = parts.n_neurons
 
     @property
     def name(self) -> str:
@@ -74,7 +68,7 @@ class HookedSubject:
 
     @property
     def n_neurons(self) -> int:
-        return self._family.n_neurons(self._projections[0])
+        return self._n_neurons
 
     def tokenize(self, text: str) -> list[int]:
         return self._pieces.tokenize(text)
@@ -94,39 +88,59 @@ class HookedSubject:
     ) -> None:
         """What is at `site` of these layers, in one forward pass up to the highest of them.
 
-        Raises LayerOutOfRange, and SubjectMismatch where excerpts are longer than the model can read.
+        Raises LayerOutOfRange, SubjectMismatch where excerpts are longer than the model can read, and NeuronsNotHeard.
         """
+        self._check(token_ids.shape[1], layers)
+        heard: set[int] = set()
+
+        def hear(layer_index: int, values: torch.Tensor) -> None:
+            receive(layer_index, self._excerpts(layer_index, values, token_ids.shape))
+            heard.add(layer_index)
+            if layer_index == max(layers):
+                raise _Heard
+
+        with ExitStack() as stack, torch.inference_mode():
+            for layer_index in layers:
+                block, projection = self._blocks[layer_index], self._projections[layer_index]
+                stack.callback(_hook(block, projection, site, partial(hear, layer_index)).remove)
+            with suppress(_Heard):
+                self._base(input_ids=self._read(token_ids), use_cache=False)
+        if missing := sorted(set(layers) - heard):
+            raise NeuronsNotHeard(self._name, missing[0], f"the module of its {site} was not called")
+
+    def _check(self, n_tokens: int, layers: Sequence[int]) -> None:
         for layer_index in layers:
             if not 0 <= layer_index < self.n_layers:
                 raise LayerOutOfRange(layer_index, self.n_layers, self._name)
-        if token_ids.shape[1] > self._longest:
-            raise SubjectMismatch(self._name, "positions", self._longest, f"{token_ids.shape[1]} tokens an excerpt")
-        with ExitStack() as stack, torch.inference_mode():
-            stack.enter_context(self._cut_above(max(layers)))
-            for layer_index in layers:
-                block, projection = self._blocks[layer_index], self._projections[layer_index]
-                stack.callback(_hook(block, projection, site, partial(receive, layer_index)).remove)
-            device = next(self._base.parameters()).device
-            self._base(input_ids=torch.from_numpy(token_ids.astype(np.int64)).to(device), use_cache=False)
+        if self._longest is not None and len(self._beginning) + n_tokens > self._longest:
+            said = f"{n_tokens} tokens an excerpt" + (" after those of its beginning" if len(self._beginning) else "")
+            raise SubjectMismatch(self._name, "positions", self._longest, said)
 
-    @contextmanager
-    def _cut_above(self, layer_index: int) -> Iterator[None]:
-        """Inside, the blocks above this layer do not exist: nobody asked what they do."""
-        setattr(self._base, self._family.blocks, self._blocks[: layer_index + 1])
-        try:
-            yield
-        finally:
-            setattr(self._base, self._family.blocks, self._blocks)
+    def _read(self, token_ids: Int[np.ndarray, "excerpt token"]) -> Int[torch.Tensor, "excerpt read"]:
+        """What the model reads: each excerpt after the tokens that a text begins with."""
+        beginning = np.broadcast_to(self._beginning, (len(token_ids), len(self._beginning)))
+        ids = torch.from_numpy(np.concatenate([beginning, token_ids], 1).astype(np.int64))
+        return ids.to(self._base.device)
+
+    def _excerpts(
+        self, layer_index: int, values: torch.Tensor, shape: tuple[int, ...]
+    ) -> Float[torch.Tensor, "excerpt token neuron"]:
+        """The excerpts' own tokens. Some models have all tokens in one row by then."""
+        n_excerpts, n_tokens = shape
+        n_read = len(self._beginning) + n_tokens
+        if values[..., 0].numel() != n_excerpts * n_read:
+            raise NeuronsNotHeard(self._name, layer_index, f"its shape is {tuple(values.shape)}")
+        return values.reshape(n_excerpts, n_read, values.shape[-1])[:, len(self._beginning) :]
 
 
 def with_one_kernel_gelu(model: nn.Module) -> nn.Module:
-    """Replaces each tanh GELU that is written out in eight kernels by the same function in one; returns the model.
+    """Replaces each tanh GELU that is written out in many kernels by the same function in one; returns the model.
 
     Saves 4 to 13 % of a forward pass on a CPU; values differ by rounding, at most 2e-6 for inputs of common size.
     """
     for module in list(model.modules()):
         for child_name, child in list(module.named_children()):
-            if isinstance(child, NewGELUActivation):
+            if isinstance(child, WRITTEN_OUT_TANH_GELUS):
                 setattr(module, child_name, nn.GELU(approximate="tanh"))
     return model
 

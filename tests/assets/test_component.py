@@ -56,7 +56,7 @@ def load(project: Path, *path: Path) -> list[str]:
 
 
 def test_a_study_loads_in_somebodys_own_dagster_project(theirs: Path) -> None:
-    assert load(theirs)[1:] == ["True", "11"]
+    assert load(theirs)[1:] == ["True", "12"]
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_a_study_loads_from_an_installed_wheel(theirs: Path, tmp_path: Path) -> 
 
     found = load(theirs, target)
 
-    assert [str(target / "neuron_assets"), "True", "11"] == found
+    assert [str(target / "neuron_assets"), "True", "12"] == found
     assert (target / "neuron_assets" / "subjects" / "bundled" / "model.safetensors").stat().st_size > 6_000_000
     assert (target / "neuron_assets" / "studies" / "bundled" / "study.yaml").exists()
 

@@ -18,7 +18,7 @@ from neuron_assets.study import Study, read_study
 from tests.scenario import make_project
 from tests.served_tables import make
 
-OBSERVED = ("corpus", "explainer_model", "simulator_model")
+OBSERVED = ("corpus", "subject_model", "explainer_model", "simulator_model")
 CHAIN = [table for table in INPUTS if table != "spending"]
 
 

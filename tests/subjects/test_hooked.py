@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaModel
-from transformers.activations import NewGELUActivation
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.activations import QuickGELUActivation
 
-from neuron_assets.errors import LayerOutOfRange, SubjectMismatch, UnknownFamily
+from neuron_assets.errors import LayerOutOfRange, SubjectMismatch
 from neuron_assets.subjects.harvest import HarvestPlan, Kept, harvest
-from neuron_assets.subjects.hooked import HookedSubject, with_one_kernel_gelu
+from neuron_assets.subjects.hooked import WRITTEN_OUT_TANH_GELUS, HookedSubject, with_one_kernel_gelu
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.subject import Subject, check_sizes
 
@@ -113,15 +113,22 @@ def test_the_head_is_never_run(pieces: Pieces, token_ids: NDArray[np.int64]) -> 
     assert received[0].shape == (5, 11, 48)
 
 
-def test_the_fast_gelu_is_the_slow_one() -> None:
+@pytest.mark.parametrize("kind", WRITTEN_OUT_TANH_GELUS)
+def test_the_fast_gelu_is_the_slow_one(kind: type[nn.Module]) -> None:
     inputs = torch.cat(
         [torch.linspace(-12, 12, 200_001), torch.randn(100_000, generator=torch.Generator().manual_seed(0))]
     )
-    slow = NewGELUActivation()
-    fast = with_one_kernel_gelu(nn.Sequential(NewGELUActivation()))
+    slow = kind()
+    fast = with_one_kernel_gelu(nn.Sequential(kind()))
 
     assert isinstance(fast.get_submodule("0"), nn.GELU)
     assert float((slow(inputs) - fast(inputs)).abs().max()) <= 2e-6
+
+
+def test_the_coarse_gelu_is_another_function_and_left_as_it_is() -> None:
+    kept = with_one_kernel_gelu(nn.Sequential(QuickGELUActivation()))
+
+    assert isinstance(kept.get_submodule("0"), QuickGELUActivation)
 
 
 def test_sizes_are_those_of_the_weights(hooked: HookedSubject) -> None:
@@ -147,13 +154,13 @@ def test_excerpts_longer_than_the_model_reads_are_refused(hooked: HookedSubject)
         heard(hooked, np.zeros((1, 17), np.int64), [0])
 
 
-def test_a_model_of_an_unknown_family_is_refused(pieces: Pieces) -> None:
-    config = LlamaConfig(
-        vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, head_dim=8
-    )
+def test_what_stands_before_a_text_counts_as_read(pieces: Pieces) -> None:
+    config = GPT2Config(vocab_size=320, n_positions=8, n_embd=12, n_layer=1, n_head=3, bos_token_id=0, eos_token_id=0)
+    subject = HookedSubject("short", GPT2LMHeadModel(config), pieces, [0])
 
-    with pytest.raises(UnknownFamily, match="a llama model; families whose neurons can be found: gpt2"):
-        HookedSubject("other", LlamaModel(config), pieces)
+    assert heard(subject, np.ones((2, 7), np.int64), [0])[0].shape == (2, 7, 48)
+    with pytest.raises(SubjectMismatch, match="short has 8 positions, the study says 8 tokens an excerpt after those"):
+        heard(subject, np.ones((2, 8), np.int64), [0])
 
 
 def test_a_language_model_is_harvested_layer_by_layer(hooked: HookedSubject) -> None:
