@@ -266,7 +266,7 @@ class _State:
     @cached_property
     def _units(self) -> str | None:
         """Digest of the files that units are computed from, if there are any."""
-        return units_digest(self._wanted.study) or None
+        return units_digest(self._wanted.study)
 
     def summary_stands(self) -> bool:
         """Whether the summary stands and covers every layer whose scores stand."""

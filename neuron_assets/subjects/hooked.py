@@ -106,7 +106,7 @@ class HookedSubject:
             with suppress(_Heard):
                 self._base(input_ids=self._read(token_ids), use_cache=False)
         if missing := sorted(set(layers) - heard):
-            raise NeuronsNotHeard(self._name, missing[0], "its output projection was not called")
+            raise NeuronsNotHeard(self._name, missing[0], f"the module of its {site} was not called")
 
     def _check(self, n_tokens: int, layers: Sequence[int]) -> None:
         for layer_index in layers:

@@ -1,7 +1,7 @@
 """Facts on the places where a language model is heard: each is what the weights and the library say."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from transformers import AutoModel, Gemma2Config, Glm4Config, GPT2Model, LlamaCo
 
 from neuron_assets.errors import LayerOutOfRange
 from neuron_assets.subjects.hooked import HookedSubject, _hook
+from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Listenable
 
@@ -123,6 +124,19 @@ def test_running_is_listening_to_the_neurons(hooked: HookedSubject, token_ids: N
 
     for layer_index, values in heard(hooked, token_ids, "neurons").items():
         np.testing.assert_array_equal(received[layer_index], values)
+
+
+def test_no_place_lends_what_was_there_on_the_beginning(
+    stock: GPT2Model, pieces: Pieces, token_ids: NDArray[np.int64]
+) -> None:
+    subject = HookedSubject("begins", stock, pieces, beginning=[7])
+    written_out = HookedSubject("written out", stock, pieces)
+    longer = np.concatenate([np.full((len(token_ids), 1), 7), token_ids], 1)
+
+    for site in get_args(Site):
+        expected = heard(written_out, longer, site)
+        for layer_index, values in heard(subject, token_ids, site).items():
+            np.testing.assert_array_equal(values, expected[layer_index][:, 1:])
 
 
 def test_a_layer_that_does_not_exist_cannot_be_listened_to(hooked: HookedSubject, token_ids: NDArray[np.int64]) -> None:
