@@ -263,11 +263,6 @@ class _State:
             return str(made.metadata[VERSION].value)
         return documents_version(study)
 
-    @cached_property
-    def _units(self) -> str | None:
-        """Digest of the files that units are computed from, if there are any."""
-        return units_digest(self._wanted.study)
-
     def summary_stands(self) -> bool:
         """Whether the summary stands and covers every layer whose scores stand."""
         study = self._wanted.study

@@ -23,9 +23,11 @@ SUBJECT_FILES = "subject_files"
 
 
 def subject_version(study: Study) -> str:
-    """Which subject and units those are now: revision, or digest of files. Raises UnusableSubject, UnusableUnits."""
-    model, units = subject_files(study) or study.subject.weights, units_digest(study)
-    return f"{model}+{units}" if units else model
+    """Which subject that is now: its revision, or a digest of its files, and of those that its units are made from.
+
+    Raises UnusableSubject or UnusableUnits.
+    """
+    return "+".join(filter(None, [subject_files(study) or study.subject.weights, units_digest(study)]))
 
 
 def subject_files(study: Study) -> str | None:

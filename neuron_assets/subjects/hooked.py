@@ -93,8 +93,8 @@ class HookedSubject:
         self._check(token_ids.shape[1], layers)
         heard: set[int] = set()
 
-        def hear(layer_index: int, found: torch.Tensor) -> None:
-            receive(layer_index, self._excerpts(layer_index, found, token_ids.shape))
+        def hear(layer_index: int, values: torch.Tensor) -> None:
+            receive(layer_index, self._excerpts(layer_index, values, token_ids.shape))
             heard.add(layer_index)
             if layer_index == max(layers):
                 raise _Heard
@@ -123,14 +123,14 @@ class HookedSubject:
         return ids.to(self._base.device)
 
     def _excerpts(
-        self, layer_index: int, found: torch.Tensor, shape: tuple[int, ...]
-    ) -> Float[torch.Tensor, "excerpt token unit"]:
+        self, layer_index: int, values: torch.Tensor, shape: tuple[int, ...]
+    ) -> Float[torch.Tensor, "excerpt token neuron"]:
         """The excerpts' own tokens. Some models have all tokens in one row by then."""
         n_excerpts, n_tokens = shape
         n_read = len(self._beginning) + n_tokens
-        if found.shape[:-1].numel() != n_excerpts * n_read:
-            raise NeuronsNotHeard(self._name, layer_index, f"its shape is {tuple(found.shape)}")
-        return found.reshape(n_excerpts, n_read, found.shape[-1])[:, len(self._beginning) :]
+        if values[..., 0].numel() != n_excerpts * n_read:
+            raise NeuronsNotHeard(self._name, layer_index, f"its shape is {tuple(values.shape)}")
+        return values.reshape(n_excerpts, n_read, values.shape[-1])[:, len(self._beginning) :]
 
 
 def with_one_kernel_gelu(model: nn.Module) -> nn.Module:
