@@ -6,6 +6,7 @@
 #   make test-fast  the quick tests only
 #   make check      formatting, lint, types, import contracts
 #   make bench      speed and memory, as ratios taken in one run
+#   make bench-peers  the harvest beside other tools, on one model in one run (installs them)
 #   make report     all neurons of the bundled study, and its control
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PORT ?= 3000
 BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: demo dev test test-fast check format bench report clean
+.PHONY: demo dev test test-fast check format bench bench-peers report clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/base
@@ -43,6 +44,10 @@ format: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
+
+bench-peers: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[peers]"
+	$(BIN)/python -m benchmarks.peers
 
 .venv/base: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer, models
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerFast
 
 from benchmarks.harvest import forward
 from benchmarks.subjects import EXCERPT_LENGTH, PLAN, VOCABULARY, hooked, random_corpus
@@ -82,7 +82,7 @@ class Everything:
 
 
 def bare(folder: Path) -> Callable[[Ids], None]:
-    model = _model(folder).transformer
+    model = _model(folder)
     return lambda ids: forward(model, ids.numpy())
 
 
@@ -103,7 +103,7 @@ def transformer_lens(folder: Path) -> Callable[[Ids], None]:
 def nnsight(folder: Path) -> Callable[[Ids], None]:
     from nnsight import NNsight
 
-    traced = NNsight(_model(folder).transformer)
+    traced = NNsight(_model(folder))
     merged = MergedPeaks()
 
     def take(ids: Ids) -> None:
@@ -118,14 +118,14 @@ def nnsight(folder: Path) -> Callable[[Ids], None]:
 
 
 def store_everything(folder: Path) -> Callable[[Ids], None]:
-    model = _model(folder).transformer
+    model = _model(folder)
     kept = Everything()
 
     def hear(layer_index: int, _module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         kept.take({layer_index: inputs[0]})
 
-    for layer_index, block in enumerate(model.h):
-        block.mlp.c_proj.register_forward_pre_hook(partial(hear, layer_index))
+    for layer_index in range(N_LAYERS):
+        model.get_submodule(f"h.{layer_index}.mlp.c_proj").register_forward_pre_hook(partial(hear, layer_index))
     return lambda ids: forward(model, ids.numpy())
 
 
@@ -155,7 +155,8 @@ class Alongside:
 
     def run(self, token_ids: Int[np.ndarray, "excerpt token"], layers: Sequence[int], receive: Receive) -> None:
         ids = torch.from_numpy(token_ids.astype(np.int64))
-        ways = {**self.others, OURS: lambda _ids: self.subject.run(token_ids, layers, receive)}
+        ours: Callable[[Ids], None] = lambda _ids: self.subject.run(token_ids, layers, receive)  # noqa: E731
+        ways = {**self.others, OURS: ours}
         names = sorted(ways)
         turn = self.n_batches % len(names)
         for name in names[turn:] + names[:turn]:
@@ -168,7 +169,7 @@ class Alongside:
 def times(n_excerpts: int, folder: Path) -> Mapping[str, float]:
     """Seconds of each way, from one interleaved run; ours with its planning and finishing."""
     others = {way.name: way.open(folder) for way in WAYS}
-    alongside = Alongside(hooked(_model(folder).transformer), others)
+    alongside = Alongside(hooked(_model(folder)), others)
     token_ids, pools = random_corpus(n_excerpts)
     for take in others.values():
         take(torch.from_numpy(token_ids[:2].astype(np.int64)))  # warms up
@@ -182,11 +183,11 @@ def peak_megabytes(name: str, n_excerpts: int, folder: Path) -> float:
     """Of this process, once it has gone over the corpus in one way."""
     token_ids, pools = random_corpus(n_excerpts)
     if name == OURS:
-        harvest(hooked(_model(folder).transformer), token_ids, pools, range(N_LAYERS), PLAN, batch_size=BATCH_SIZE)
+        harvest(hooked(_model(folder)), token_ids, pools, range(N_LAYERS), PLAN, batch_size=BATCH_SIZE)
     else:
         take = next(way for way in WAYS if way.name == name).open(folder)
-        for ids in torch.from_numpy(token_ids.astype(np.int64)).split(BATCH_SIZE):
-            take(ids)
+        for first in range(0, n_excerpts, BATCH_SIZE):
+            take(torch.from_numpy(token_ids[first : first + BATCH_SIZE].astype(np.int64)))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
@@ -240,11 +241,12 @@ def _save(config: GPT2Config, tokenizer: Tokenizer, specials: Mapping[str, str],
     """In a process of its own, whose memory is gone afterwards."""
     torch.manual_seed(0)
     GPT2LMHeadModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials).save_pretrained(folder)
+    made: Any = PreTrainedTokenizerFast
+    made(tokenizer_object=tokenizer, **specials).save_pretrained(folder)
 
 
-def _model(folder: Path) -> GPT2LMHeadModel:
-    model: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="sdpa", local_files_only=True)
+def _model(folder: Path) -> GPT2Model:
+    model: GPT2Model = GPT2Model.from_pretrained(folder, attn_implementation="sdpa", local_files_only=True)
     model.train(mode=False)
     return model
 

@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             materialize(wanted, instance, resources, lambda _run: None)
     shutil.rmtree(root / "studies" / "gone")
     aside = root / "data" / "gone" / ".set_aside"
-    aside.mkdir()
+    aside.mkdir(exist_ok=True)
     shutil.copy(root / "data" / "gone" / "activations" / "L01.parquet", aside / "backfill-activations-L01.parquet")
     (root / "data" / "requests.sqlite").write_bytes(b"answers")
     return root
