@@ -78,7 +78,7 @@ def test_two_studies_load_in_one_dagster_project(theirs: Path) -> None:
     defs = theirs / "theirs" / "defs"
     shutil.copytree(defs / "tiny", defs / "other")
 
-    assert load(theirs)[1:] == ["True", "22"]
+    assert load(theirs)[1:] == ["True", "24"]
 
 
 def test_every_bundled_study_has_its_component_file() -> None:
