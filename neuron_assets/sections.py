@@ -42,6 +42,8 @@ class SplitsSection(Section):
     calibration: SplitSection = SplitSection()
     valid: SplitSection = SplitSection()
     test: SplitSection = SplitSection()
+    natural: Annotated[int, Field(ge=0)] = 200
+    """Excerpts of `valid` as they come, the same for all neurons; all there are, where the pool holds fewer."""
 
     @model_validator(mode="after")
     def _there_is_something_to_show_and_to_score(self) -> "SplitsSection":

@@ -15,7 +15,10 @@ from neuron_assets.tables.rows import frame
 
 
 def harvest_plan(study: Study) -> HarvestPlan:
-    kept = {split: Kept(study.splits.of(split).top, study.splits.of(split).random) for split in SPLITS}
+    kept = {
+        split: Kept(section.top, section.random, study.splits.natural if split == "valid" else 0)
+        for split, section in ((split, study.splits.of(split)) for split in SPLITS)
+    }
     return HarvestPlan(
         kept=kept,
         seed=study.activations.seed,
@@ -26,11 +29,11 @@ def harvest_plan(study: Study) -> HarvestPlan:
 
 
 def activations_frame(layer_index: int, layer: LayerHarvest) -> pl.DataFrame:
-    """Rows of the table `activations`, by neuron, then pool, then top before random, then rank."""
+    """Rows of the table `activations`, by neuron, then pool, then top, random and natural, then rank."""
     parts = [
         _exemplar_rows(layer_index, split, kind, exemplars)
         for split, pool in layer.pools.items()
-        for kind, exemplars in zip(KINDS, (pool.top, pool.random), strict=True)
+        for kind, exemplars in zip(KINDS, (pool.top, pool.random, pool.natural), strict=True)
         if exemplars.excerpts.size
     ]
     n_rows = [part.height // parts[0]["neuron_index"].n_unique() for part in parts]

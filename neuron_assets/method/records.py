@@ -17,9 +17,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 """Pools of documents: `train` is shown to the explainer, `calibration` serves for fitting and choosing, `valid` is
 scored, `test` is kept unseen for a final report."""
 
-Kind = Literal["top", "random"]
+Kind = Literal["top", "random", "natural"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Why a neuron keeps an excerpt: one of its highest peaks, or drawn without looking."""
+"""Why a neuron keeps an excerpt: one of its highest peaks; drawn without looking, for each neuron its own; or drawn
+once, the same for all neurons, and many enough to say how often a neuron is active in text as it comes."""
 
 LARGEST = 10
 """Scaled and simulated activations run from 0 to this."""

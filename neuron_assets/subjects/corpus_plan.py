@@ -20,6 +20,8 @@ class Kept:
 
     top: int
     random: int
+    natural: int = 0
+    """Drawn once, the same for all neurons and layers; all there are, where the pool holds fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ def state_bytes(plan: HarvestPlan, lent: Lent) -> int:
     dtype: torch.dtype = getattr(torch, plan.rows_as)
     row_bytes = lent.n_tokens * dtype.itemsize
     top = sum(kept.top for kept in plan.kept.values()) * (8 + row_bytes)  # a key and a row
-    random = sum(kept.random for kept in plan.kept.values()) * (4 + 20 + row_bytes)  # peak, drawn places, row
+    drawn = sum(kept.random + kept.natural for kept in plan.kept.values())
+    random = drawn * (4 + 20 + row_bytes)  # peak, drawn places, row
     fixed = 4 * plan.n_sampled_tokens + 4 * lent.n_tokens + 44 + 4 * len(plan.kept)  # sample, scratch, moments, lowest
     return lent.n_neurons * (top + random + fixed)
 

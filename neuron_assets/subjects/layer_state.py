@@ -31,6 +31,8 @@ class PoolHarvest:
     """From the highest peak down, equal peaks by ascending excerpt."""
     random: Exemplars
     """In ascending order of excerpts."""
+    natural: Exemplars
+    """The same excerpts for all neurons; in ascending order of excerpts."""
 
 
 class LayerState:
@@ -46,12 +48,16 @@ class LayerState:
         self._dtype = getattr(torch, plan.rows_as)
         self._top: dict[Split, TopExcerpts] = {}
         self._random: dict[Split, RandomExcerpts] = {}
+        self._natural: dict[Split, RandomExcerpts] = {}
         for split, pool in corpus.pools.items():
             kept = plan.kept[split]
             random = np.random.default_rng([plan.seed, SPLITS.index(split), layer_index])
             drawn = draw(random, n_neurons=n_neurons, n_kept=kept.random, n_excerpts=len(pool))
             self._top[split] = TopExcerpts(kept.top, first, self._dtype)
             self._random[split] = RandomExcerpts(drawn, pool, first, self._dtype)
+            random = np.random.default_rng([plan.seed, SPLITS.index(split)])  # the same excerpts in every layer
+            drawn = draw(random, n_neurons=1, n_kept=min(kept.natural, len(pool)), n_excerpts=len(pool))
+            self._natural[split] = RandomExcerpts(drawn.repeat(n_neurons, axis=0), pool, first, self._dtype)
         random = np.random.default_rng([plan.seed, _DRAW_OF_TOKENS])  # the same tokens in every layer
         n_train_tokens = len(corpus.pools["train"]) * n_tokens
         places = draw_tokens(random, n_tokens=n_train_tokens, n_sampled=plan.n_sampled_tokens)
@@ -76,6 +82,7 @@ class LayerState:
         peaks += 0.0  # makes -0.0 0.0: they are equal, and have to rank as equal
         block = Block(activations, peaks, excerpts, batch.first)
         self._random[batch.split].offer(block)
+        self._natural[batch.split].offer(block)
         if batch.split == "train":
             self._sample.offer(block)
         return Waiting(self, batch, block, total)
@@ -96,6 +103,7 @@ class LayerState:
         parts = {
             **{f"{split}.top": self._top[split].state() for split in self._top},
             **{f"{split}.random": self._random[split].state() for split in self._random},
+            **{f"{split}.natural": self._natural[split].state() for split in self._natural},
             "sample": self._sample.state(),
             "moments": self._moments.state(),
         }
@@ -109,9 +117,12 @@ class LayerState:
     def finish(self) -> tuple[Mapping[Split, PoolHarvest], NeuronStatistics]:
         """Raises ActivationsTooLarge where a kept row holds a negative one that float16 could not."""
         pools = {
-            split: PoolHarvest(self._top[split].exemplars(), self._random[split].exemplars()) for split in self._top
+            split: PoolHarvest(
+                self._top[split].exemplars(), self._random[split].exemplars(), self._natural[split].exemplars()
+            )
+            for split in self._top
         }
-        for exemplars in (exemplars for pool in pools.values() for exemplars in (pool.top, pool.random)):
+        for exemplars in (exemplars for pool in pools.values() for exemplars in (pool.top, pool.random, pool.natural)):
             lowest = float(torch.from_numpy(exemplars.rows).amin()) if exemplars.rows.size else 0.0
             if np.isinf(lowest):
                 raise ActivationsTooLarge(self.layer_index, lowest)

@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Int
 
 from neuron_assets.method.excerpts import CutCorpus
-from neuron_assets.method.records import SPLITS, Exemplars, NeuronId, NeuronRecord, Split, Tokens
+from neuron_assets.method.records import SPLITS, Exemplars, Kind, NeuronId, NeuronRecord, Split, Tokens
 from neuron_assets.method.scoring import DocumentSums
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.schemas import SCHEMAS
@@ -74,9 +74,12 @@ def corpus(excerpts: pl.DataFrame) -> Corpus:
     return Corpus(Tokens(codes.astype(np.int32), tuple(distinct)), excerpts["document_index"].to_numpy())
 
 
-def activations_of(activations: StoredTable, split: Split, neuron_indices: Sequence[int]) -> pl.DataFrame:
+def activations_of(
+    activations: StoredTable, split: Split, neuron_indices: Sequence[int], kinds: Sequence[Kind] = ("top", "random")
+) -> pl.DataFrame:
     """The rows of these neurons in one pool; raises UnreadableTable or InvalidTable."""
-    wanted = (pl.col("split") == split) & pl.col("neuron_index").is_in(list(neuron_indices))
+    wanted = (pl.col("split") == split) & pl.col("kind").is_in(kinds)
+    wanted &= pl.col("neuron_index").is_in(list(neuron_indices))
     return checked("activations", activations.read(wanted))
 
 

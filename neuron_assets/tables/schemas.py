@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandera.polars as pa
 import polars as pl
 
-from neuron_assets.method.records import LARGEST, SPLITS
+from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import SAMPLES
 
 
@@ -44,9 +44,9 @@ class Activations(_OfNeurons):
 
     split: pl.String = pa.Field(isin=list(SPLITS), description="Pool of documents.")
     kind: pl.String = pa.Field(
-        isin=["top", "random"], description="One of the highest peaks, or drawn without looking."
+        isin=list(KINDS), description="One of the highest peaks; drawn for this neuron; or drawn once for all neurons."
     )
-    rank: pl.Int32 = pa.Field(ge=0, description="From 0: by falling peak within top, by excerpt_index within random.")
+    rank: pl.Int32 = pa.Field(ge=0, description="From 0: by falling peak within top, else by excerpt_index.")
     excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`.")
     peak: pl.Float32 = pa.Field(nullable=False, description="Highest activation over the excerpt's tokens, float32.")
     activations: pl.List = pa.Field(

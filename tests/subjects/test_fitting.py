@@ -32,7 +32,7 @@ def test_there_is_always_room_for_one_layer() -> None:
 @pytest.mark.parametrize("rows_as", ["float16", "float32"])
 @pytest.mark.parametrize(("n_tokens", "n_neurons"), [(16, 40), (64, 3072)])
 def test_the_state_of_a_layer_takes_what_was_reckoned(rows_as: str, n_tokens: int, n_neurons: int) -> None:
-    kept: dict[Split, Kept] = {"train": Kept(20, 20), "calibration": Kept(0, 0), "valid": Kept(10, 5)}
+    kept: dict[Split, Kept] = {"train": Kept(20, 20), "calibration": Kept(0, 0), "valid": Kept(10, 5, 20)}
     plan = HarvestPlan(kept, n_sampled_tokens=500, rows_as=rows_as)  # type: ignore[arg-type]
     corpus = CorpusPlan.of(np.repeat([0, 1, 2], [60, 5, 30]), plan)
     state = LayerState(0, corpus, plan, torch.zeros(n_tokens, n_neurons)).state()

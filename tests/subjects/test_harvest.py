@@ -70,6 +70,23 @@ def test_random_excerpts_are_one_of_each_block_of_the_pool(world: World, batch_s
 
 
 @settings(max_examples=15, deadline=None)
+@given(worlds, batch_sizes, st.sampled_from([0, 1, 3, 1000]))
+def test_natural_excerpts_are_the_same_for_all_neurons_and_layers(world: World, batch_size: int, n_kept: int) -> None:
+    plan = HarvestPlan({"train": Kept(1, 1), "valid": Kept(2, 4, n_kept)}, rows_as="float32")
+    layers = world.harvested(plan, batch_size=batch_size, layers=(0, 1))
+
+    excerpts = layers[0].pools["valid"].natural.excerpts[0]
+    assert len(set(excerpts.tolist()) & set(world.pool("valid").tolist())) == min(n_kept, len(world.pool("valid")))
+    for layer_index, layer in layers.items():
+        natural = layer.pools["valid"].natural
+        assert (natural.excerpts == excerpts).all()
+        rows = world.activations[layer_index, excerpts]  # [excerpt, token, neuron]
+        assert natural.rows.tobytes() == np.moveaxis(rows, 2, 0).tobytes()
+        np.testing.assert_array_equal(natural.peaks, rows.max(1).T)
+        assert layer.pools["train"].natural.excerpts.size == 0
+
+
+@settings(max_examples=15, deadline=None)
 @given(worlds, batch_sizes)
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
 def test_statistics_are_those_of_the_train_pool(world: World, batch_size: int) -> None:
