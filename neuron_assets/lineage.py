@@ -21,7 +21,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "explanations": ("excerpts", "activations"),
     "candidates": ("explanations",),
     "simulations": ("excerpts", "activations", "candidates"),
-    "scores": ("excerpts", "activations", "candidates", "simulations"),
+    "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "layer_summary": ("scores",),
     "spending": (),
 }

@@ -17,6 +17,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError  # it has no publi
 from neuron_assets.abandoned_runs import end_abandoned_runs, process_tags
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.corpus_reading import VERSION
+from neuron_assets.assets.held_out import SIMULATED, simulated_in_words
 from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materialization
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import documents_version, files_state
@@ -240,7 +241,11 @@ class _State:
                 for table in FORWARD
             },
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
-            "simulations": {LOST: lambda: None, ANSWERED_BY: lambda: self._simulator},
+            "simulations": {
+                LOST: lambda: None,
+                ANSWERED_BY: lambda: self._simulator,
+                SIMULATED: lambda: simulated_in_words(study),
+            },
             "scores": {SCORERS: lambda: scorers_in_words(study)},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }

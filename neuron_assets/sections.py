@@ -5,11 +5,12 @@ Here: what may be written under each key. Not here: the study as a whole, and re
 
 import re
 import zoneinfo
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from neuron_assets.method.records import SPLITS, Split
+from neuron_assets.method.samples import SAMPLES, Sample
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """A study's name is a folder, an asset group and a key prefix."""
@@ -20,7 +21,7 @@ Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
 
 
-Scorer = Literal["simulation", "unigram_lookup", "bigram_lookup"]
+Scorer = Literal["simulation", "calibrated", "natural_rate", "unigram_lookup", "bigram_lookup"]
 
 
 class Section(BaseModel):
@@ -85,8 +86,9 @@ class ScoringSection(Section):
     draws: Annotated[int, Field(ge=100)] = 1000
     """Of the bootstrap."""
     seed: Seed = 0
-    scorers: Annotated[tuple[Scorer, ...], Field(min_length=1)] = get_args(Scorer)
-    """What is scored beside each other: the simulation of an explanation, and lookups, the bar that it must clear."""
+    scorers: Annotated[tuple[Scorer, ...], Field(min_length=1)] = ("simulation", "unigram_lookup", "bigram_lookup")
+    """What is scored: the simulation of an explanation, also once calibrated and on text as it comes, which take more
+    simulations; and lookups, the bar that it must clear."""
 
     @field_validator("scorers")
     @classmethod
@@ -94,6 +96,20 @@ class ScoringSection(Section):
         if "simulation" not in scorers:
             raise ValueError("`simulation` must be among them: it is what scores an explanation")
         return scorers
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Of excerpts, that simulations and lookups are scored on."""
+        return tuple(sample for sample in SAMPLES if sample != "natural_rate" or self.at_natural_rate)
+
+    @property
+    def at_natural_rate(self) -> bool:
+        return "natural_rate" in self.scorers
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether anything is fitted on `calibration`."""
+        return self.at_natural_rate or "calibrated" in self.scorers
 
 
 class ControlsSection(Section):

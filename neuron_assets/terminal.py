@@ -26,7 +26,7 @@ from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 if TYPE_CHECKING:
     from neuron_assets.assets.forward_pass import OnePass
 
-_SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only"}
+_SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
 _LONGEST_NAME = 12
 FAINTEST = 0.1
 """Weaker tokens, as shares of the strongest, stand without colour."""
@@ -37,7 +37,8 @@ def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFr
 
     `twin` is the summary of a study of the same text and neurons with an untrained subject.
     """
-    tables = (_table_of(summary, author, twin, sample) for sample in _SAMPLES)
+    there = set(summary["sample"])
+    tables = (_table_of(summary, author, twin, sample) for sample in _SAMPLES if sample in there)
     return Group(title, "", *(part for table in tables for part in (table, "")), _references(summary))
 
 
@@ -164,11 +165,9 @@ def _references(summary: pl.DataFrame) -> str:
     lines = ["n: neurons asked for. Brackets: 95 % intervals. Undefined: scores that are in no mean, by column."]
     for lookup in ("unigram_lookup", "bigram_lookup"):
         rows = summary.filter(pl.col("author") == lookup)
-        means = [
-            _number(part["mean"].mean() if part.height else None)  # type: ignore[arg-type]  # polars' mean of floats
-            for part in (rows.filter(pl.col("sample") == sample) for sample in _SAMPLES)
-        ]
-        lines.append(f"{lookup.replace('_', ' ')}, mean of layers: {means[0]} top-and-random, {means[1]} random-only")
+        by_sample = dict(rows.group_by("sample").agg(pl.col("mean").mean()).iter_rows())
+        means = [f"{_number(by_sample[sample])} {_SAMPLES[sample]}" for sample in _SAMPLES if sample in by_sample]
+        lines.append(f"{lookup.replace('_', ' ')}, mean of layers: {', '.join(means) or '-'}")
     return "\n".join(lines)
 
 

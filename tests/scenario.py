@@ -41,6 +41,7 @@ STUDY: dict[str, object] = {
         "calibration": {"top": 2, "random": 2},
         "valid": {"top": 5, "random": 6},
         "test": {"top": 2, "random": 2},
+        "natural": 8,
     },
     "scoring": {"top": 3, "random": 3, "draws": 100},
 }

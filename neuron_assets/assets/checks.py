@@ -13,7 +13,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
-from neuron_assets.method.samples import SAMPLES
+from neuron_assets.method.records import Split
+from neuron_assets.method.samples import Sample
 
 _MOST_CULPRITS = 10
 _ERRORS_OF_DOUBT = 2
@@ -132,13 +133,16 @@ def one_pool_each(excerpts: pl.DataFrame) -> Finding:
     return Finding("documents_apart", split.is_empty(), said, {"documents": pools.height}, culprits)
 
 
-def scored_apart(excerpts: pl.DataFrame, shown: pl.Series, scored: pl.Series) -> Finding:
-    """`shown` and `scored` are indices of documents; only those of the pool `valid` may be scored."""
+def scored_apart(
+    excerpts: pl.DataFrame, shown: pl.Series, scored: pl.Series, pools: Sequence[Split] = ("valid",)
+) -> Finding:
+    """`shown` and `scored` are indices of documents; only those of these pools may be scored."""
     documents = excerpts.select("document_index", "document", "split").unique()
     used = documents.filter(pl.col("document_index").is_in(scored.implode()))
-    wrong = used.filter((pl.col("split") != "valid") | pl.col("document_index").is_in(shown.implode()))
+    wrong = used.filter(~pl.col("split").is_in(pools) | pl.col("document_index").is_in(shown.implode()))
     wrong = wrong.sort("document_index", "split")
-    said = f"{wrong['document_index'].n_unique()} scored documents were shown, or are not of the pool `valid`"
+    allowed = " or ".join(f"`{pool}`" for pool in pools)
+    said = f"{wrong['document_index'].n_unique()} scored documents were shown, or are not of the pool {allowed}"
     numbers = {"shown": shown.n_unique(), "scored": scored.n_unique()}
     culprits = [f"{row['document']} of {row['split']}" for row in _first(wrong)]
     return Finding("documents_apart", wrong.is_empty(), said, numbers, culprits)
@@ -210,19 +214,18 @@ def expected_candidates(explanations: pl.DataFrame, *, with_controls: bool) -> p
     return pl.concat([written, written.group_by("neuron_index").agg(pl.col("candidate").max() + 1)])
 
 
-def expected_simulations(candidates: pl.DataFrame, held_out: pl.DataFrame, n_top: int) -> pl.DataFrame:
-    """Every candidate on every excerpt that a score of its neuron is made from."""
-    scored = held_out.filter((pl.col("kind") == "random") | (pl.col("rank") < n_top))
-    pairs = scored.select("neuron_index", "excerpt_index").unique()
+def expected_simulations(candidates: pl.DataFrame, held_out: pl.DataFrame) -> pl.DataFrame:
+    """Every candidate on every excerpt that is held out for its neuron."""
+    pairs = held_out.select("neuron_index", "excerpt_index")
     return candidates.select("neuron_index", "candidate").join(pairs, on="neuron_index")
 
 
-def expected_scores(candidates: pl.DataFrame, lookups: Sequence[str]) -> pl.DataFrame:
+def expected_scores(candidates: pl.DataFrame, lookups: Sequence[str], samples: Sequence[Sample]) -> pl.DataFrame:
     """Every candidate and every lookup of its neuron in every sample."""
     simulated = candidates.select("neuron_index", "candidate", scorer=pl.lit("simulation"))
     looked_up = candidates.select("neuron_index", candidate=pl.lit(None, pl.Int32)).unique()
     looked_up = looked_up.join(pl.DataFrame({"scorer": lookups}), how="cross")
-    return pl.concat([simulated, looked_up]).join(pl.DataFrame({"sample": SAMPLES}), how="cross")
+    return pl.concat([simulated, looked_up]).join(pl.DataFrame({"sample": samples}), how="cross")
 
 
 def _share(n: int, n_all: int, what: str, most: float) -> tuple[dict[str, float], str]:

@@ -14,6 +14,7 @@ import polars as pl
 
 from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
+from neuron_assets.assets.held_out import is_simulated, most_excerpts
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN, context_length, longest_question
@@ -151,8 +152,7 @@ def _n_simulations(
     """Questions alike are asked once: one explanation may be tried on a text as itself and as a control."""
     lender_of = lenders(neuron_indices, layer, study.controls.seed) if study.controls.shuffled else {}
     if excerpts is None:
-        most = study.scoring.top + study.splits.valid.random
-        return (samples * len(neuron_indices) + len(lender_of)) * most
+        return (samples * len(neuron_indices) + len(lender_of)) * most_excerpts(study)
     borrowed = {(lender_of[neuron], excerpt) for neuron, excerpt in excerpts if neuron in lender_of}
     return (samples - 1) * len(excerpts) + len(borrowed.union(excerpts))
 
@@ -162,15 +162,14 @@ def _excerpts(
 ) -> Collection[tuple[int, _Text]] | None:
     """Each of these neurons with each text that it is simulated on; None where its activations are not there."""
     path = store.path(study.name, "activations", layer_key(layer, study.subject.n_layers))
-    held_out = (pl.col("split") == "valid") & pl.col("neuron_index").is_in(list(neuron_indices))
+    held_out = is_simulated(study) & pl.col("neuron_index").is_in(list(neuron_indices))
     try:
         store.current_facts(path, lineages(study)["activations"])
         rows = read_table(path, "activations", held_out)
         tokens = read_table(store.path(study.name, "excerpts"), "excerpts").select("excerpt_index", "tokens")
     except TableError:
         return None
-    simulated = rows.filter((pl.col("kind") == "random") | (pl.col("rank") < study.scoring.top))
-    pairs = simulated.join(tokens, on="excerpt_index").select("neuron_index", "tokens")
+    pairs = rows.join(tokens, on="excerpt_index").select("neuron_index", "tokens")
     return {(neuron, tuple(text)) for neuron, text in pairs.iter_rows()}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from neuron_assets.assets.pictures import image_link
+from neuron_assets.method.samples import SAMPLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ _MOST_TICKS = 12
 
 def summary_plot(summary: pl.DataFrame, title: str) -> str:
     """Mean score and 95 % interval by layer, a line an author and sample, as an image link."""
-    figure, panels = _panels(title, "mean score (95 % interval)")
+    figure, panels = _panels(title, "mean score (95 % interval)", summary["sample"])
     apart = 0.1 if summary["layer_index"].n_unique() == 1 else 0.0  # points of one layer would hide one another
     for sample, panel in panels.items():
         by_author = summary.filter(pl.col("sample") == sample).partition_by("author", as_dict=True)
@@ -37,14 +38,14 @@ def summary_plot(summary: pl.DataFrame, title: str) -> str:
             panel.vlines(layers, low, high, color=line.get_color(), alpha=0.5, linewidth=1.0)
         _name_layers(panel, summary["layer_index"])
         panel.axhline(0, color="grey", linewidth=0.8)
-    handles, names = panels["top_and_random"].get_legend_handles_labels()
+    handles, names = next(iter(panels.values())).get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
     return _png(figure)
 
 
 def distribution_plot(scores: pl.DataFrame, title: str) -> str:
     """How the scores of the explainer's candidates are spread over each layer's neurons, as an image link."""
-    figure, panels = _panels(title, "score")
+    figure, panels = _panels(title, "score", scores["sample"])
     for sample, panel in panels.items():
         rows = scores.filter(pl.col("sample") == sample).drop_nulls("ev_correlation")
         by_layer = rows.partition_by("layer_index", as_dict=True)
@@ -94,17 +95,18 @@ def spending_plot(spending: pl.DataFrame, title: str) -> str:
     return _png(figure)
 
 
-def _panels(title: str, what: str) -> tuple["Figure", dict[str, "Axes"]]:
-    """A figure with one panel a sample."""
+def _panels(title: str, what: str, samples: pl.Series) -> tuple["Figure", dict[str, "Axes"]]:
+    """A figure with one panel for each of these samples."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    left.set_ylabel(what)
-    left.set(title="top-and-random", xlabel="layer")
-    right.set(title="random-only", xlabel="layer")
+    there = [sample for sample in SAMPLES if sample in set(samples)] or [SAMPLES[0]]
+    figure = Figure(figsize=(max(9, 4 * len(there)), 4), dpi=110, layout="constrained")
+    panels = dict(zip(there, figure.subplots(1, len(there), sharey=True, squeeze=False)[0], strict=True))
+    for sample, panel in panels.items():
+        panel.set(title=sample.replace("_", "-"), xlabel="layer")
+    panels[there[0]].set_ylabel(what)
     figure.suptitle(title, fontsize=10)
-    return figure, {"top_and_random": left, "random_only": right}
+    return figure, panels
 
 
 def _name_layers(panel: "Axes", layers: pl.Series, nowhere: int | None = None) -> None:

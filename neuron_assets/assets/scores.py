@@ -5,6 +5,9 @@ Put here: the asset `scores`. Keep out: the arithmetic (`method/scoring.py`, `me
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import dagster as dg
@@ -42,8 +45,8 @@ from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
-from neuron_assets.method.records import Exemplars, NeuronRecord
-from neuron_assets.method.samples import judge, sampled_rows, shown_rows
+from neuron_assets.method.records import Exemplars, NeuronRecord, Split
+from neuron_assets.method.samples import judge, judge_natural, sampled_rows, shown_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
 from neuron_assets.tables.parquet import StoredTable
@@ -69,16 +72,18 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         table_store: dg.ResourceParam[TableStore],
         excerpts: pl.DataFrame,
         activations: StoredTable,
+        neuron_statistics: pl.DataFrame,
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
     ) -> Result:
         tag_run(context, study)
         began = time.monotonic()
         texts = corpus(excerpts)
+        held = _HeldOut(study, activations, texts, _active_above(study, neuron_statistics))
         kept = _kept(study, table_store, context.partition_key, candidates["neuron_index"].unique().to_list())
         scored = [
-            *([] if "simulation" in kept else _of_candidates(study, activations, texts, candidates, simulations)),
-            *_of_lookups(study, activations, texts, candidates, kept),
+            *([] if "simulation" in kept else _of_candidates(held, candidates, simulations)),
+            *_of_lookups(held, candidates, kept),
         ]
         sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
         intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
@@ -110,64 +115,97 @@ def _kept(study: Study, store: TableStore, layer: str, neurons: Sequence[int]) -
     lineage = lineages(study)["scores"]
     everything = store.current(study.name, "scores", lineage, layer)
     lookups = store.current(study.name, "scores", lineage, layer, but_for={"candidates", "simulations"})
-    wanted = pl.col("scorer").is_in(study.scoring.scorers)
+    wanted = pl.col("scorer").is_in(study.scoring.scorers) & pl.col("sample").is_in(study.scoring.samples)
     if everything is not None:
         rows = everything.filter(wanted)
     elif lookups is not None:
         rows = lookups.filter(wanted, pl.col("scorer") != "simulation", pl.col("neuron_index").is_in(neurons))
     else:
         return {}
-    return {scorer: of_scorer for (scorer,), of_scorer in rows.partition_by("scorer", as_dict=True).items()}
+    return {
+        scorer: of_scorer
+        for (scorer,), of_scorer in rows.partition_by("scorer", as_dict=True).items()
+        if of_scorer["sample"].n_unique() == len(study.scoring.samples)
+    }
 
 
-def _of_candidates(
-    study: Study, activations: StoredTable, texts: Corpus, candidates: pl.DataFrame, simulations: pl.DataFrame
-) -> Iterator[Scored]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _HeldOut:
+    """What a layer's neurons did where nobody who explained them looked."""
+
+    study: Study
+    activations: StoredTable
+    texts: Corpus
+    active_above: Mapping[int, float]
+    """By neuron, in its own unit."""
+
+    def records(self, split: Split, neurons: Sequence[int]) -> Iterator[NeuronRecord]:
+        return neuron_records(activations_of(self.activations, split, neurons), self.texts)
+
+    def natural(self, neurons: Sequence[int]) -> Iterator[NeuronRecord | None]:
+        """Of each neuron; None, without end, where the study does not ask for it, or nothing was kept."""
+        if not (self.study.scoring.at_natural_rate and self.study.splits.natural):
+            return repeat(None)
+        return neuron_records(activations_of(self.activations, "valid", neurons, ("natural",)), self.texts)
+
+
+def _active_above(study: Study, statistics: pl.DataFrame) -> Mapping[int, float]:
+    share = study.activations.active_share
+    return {neuron: share * most for neuron, most in statistics.select("neuron_index", "maximum").iter_rows()}
+
+
+def _of_candidates(held: _HeldOut, candidates: pl.DataFrame, simulations: pl.DataFrame) -> Iterator[Scored]:
     neurons = candidates["neuron_index"].unique().to_list()
     simulated = simulations.partition_by("neuron_index", "candidate", as_dict=True)
     by_neuron = candidates.partition_by("neuron_index", as_dict=True)
-    for record in neuron_records(activations_of(activations, "valid", neurons), texts):
+    for record, natural in zip(held.records("valid", neurons), held.natural(neurons), strict=False):
         for candidate in by_neuron[(record.neuron.neuron_index,)].to_dicts():
             rows = simulated[(record.neuron.neuron_index, candidate["candidate"])]
-            expected = simulated_matrix(rows, record)
             whose = (candidate["candidate"], candidate["author"], "simulation")
-            yield from _scored(study, record, whose, (candidate["explainer"], rows["simulator"][0]), expected)
+            models = candidate["explainer"], rows["simulator"][0]
+            yield from _scored(held, (record, natural), whose, models, partial(simulated_matrix, rows))
 
 
-def _of_lookups(
-    study: Study,
-    activations: StoredTable,
-    texts: Corpus,
-    candidates: pl.DataFrame,
-    kept: Mapping[str, pl.DataFrame],
-) -> Iterator[Scored]:
+def _of_lookups(held: _HeldOut, candidates: pl.DataFrame, kept: Mapping[str, pl.DataFrame]) -> Iterator[Scored]:
     """Unigram and bigram tables fitted on `train`: the bar that an explanation in words must clear."""
     neurons = set(candidates["neuron_index"])
     missing = {
         name: neurons.difference(kept[name]["neuron_index"] if name in kept else ())
         for name in LOOKUPS
-        if name in study.scoring.scorers
+        if name in held.study.scoring.scorers
     }
     read = sorted(set().union(*missing.values()))
-    train = neuron_records(activations_of(activations, "train", read), texts)
-    valid = neuron_records(activations_of(activations, "valid", read), texts)
-    for shown, record in zip(train, valid, strict=True):
+    records = zip(held.records("train", read), held.records("valid", read), held.natural(read), strict=False)
+    for shown, record, natural in records:
         for name in (name for name, without in missing.items() if record.neuron.neuron_index in without):
-            fit = LOOKUPS[name]
-            expected = fit(shown.only(shown_rows(shown.exemplars)).exemplars).predict(record.exemplars.tokens)
-            yield from _scored(study, record, (None, name, name), (NOBODY, NOBODY), expected)
+            lookup = LOOKUPS[name](shown.only(shown_rows(shown.exemplars)).exemplars)
+            whose, models = (None, name, name), (NOBODY, NOBODY)
+            yield from _scored(held, (record, natural), whose, models, partial(_looked_up, lookup))
+
+
+def _looked_up(lookup: UnigramLookup | BigramLookup, record: NeuronRecord) -> Float[np.ndarray, "excerpt token"]:
+    return lookup.predict(record.exemplars.tokens)
 
 
 def _scored(
-    study: Study,
-    record: NeuronRecord,
+    held: _HeldOut,
+    records: tuple[NeuronRecord, NeuronRecord | None],
     whose: tuple[int | None, str, str],
     models: tuple[str, str],
-    simulated: Float[np.ndarray, "excerpt token"],
+    expected: Callable[[NeuronRecord], Float[np.ndarray, "excerpt token"]],
 ) -> Iterator[Scored]:
-    candidate, author, scorer = whose
-    for sample, rows in sampled_rows(record.exemplars, study.scoring.top, study.scoring.random).items():
-        yield Scored(record.neuron, candidate, author, scorer, sample, *models, judge(record, rows, simulated))
+    """Of one candidate or lookup, by sample; `records` are a neuron's exemplars and its natural ones."""
+    (record, natural), scoring = records, held.study.scoring
+    simulated = expected(record)
+    judged = {
+        sample: judge(record, rows, simulated)
+        for sample, rows in sampled_rows(record.exemplars, scoring.top, scoring.random).items()
+    }
+    if natural is not None:
+        above = held.active_above[record.neuron.neuron_index]
+        judged["natural_rate"] = judge_natural(natural, expected(natural), above)
+    for sample, judgement in judged.items():
+        yield Scored(record.neuron, *whose, sample, *models, judgement)
 
 
 def _scored_documents(frame: pl.DataFrame) -> pl.Series:
@@ -175,12 +213,16 @@ def _scored_documents(frame: pl.DataFrame) -> pl.Series:
 
 
 def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, before: Mapping[str, Any]) -> list[Finding]:
-    limits = study.checks
+    limits, lookups = study.checks, [name for name in LOOKUPS if name in study.scoring.scorers]
     without_text = candidates.filter(is_no_fault())
-    judged = own(frame).join(without_text, on=("neuron_index", "candidate"), how="anti")
+    # At the natural rate a neuron that is hardly ever active has no score, whatever is said of it.
+    judged = own(frame).filter(pl.col("sample") != "natural_rate")
+    n_left_out = judged.height
+    judged = judged.join(without_text, on=("neuron_index", "candidate"), how="anti")
+    n_left_out -= judged.height
     return [
-        has_all(frame, expected_scores(candidates, [name for name in LOOKUPS if name in study.scoring.scorers])),
-        few_undefined(judged, own(frame).height - judged.height, limits.most_undefined),
+        has_all(frame, expected_scores(candidates, lookups, study.scoring.samples)),
+        few_undefined(judged, n_left_out, limits.most_undefined),
         control_near_zero(frame, limits.most_control),
         not_dropped(own_means(frame), before, limits.most_drop),
     ]

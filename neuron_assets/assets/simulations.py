@@ -12,6 +12,7 @@ import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.checks import Finding, expected_simulations, few_failures, has_all, scored_apart
+from neuron_assets.assets.held_out import SIMULATED, held_out, simulated_in_words
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.pictures import simulation_picture
 from neuron_assets.assets.run_tags import tag_run
@@ -29,11 +30,10 @@ from neuron_assets.assets.specs import (
 from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import Answer, NeuronRecord
-from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import simulated_matrix, simulations_frame
 from neuron_assets.tables.parquet import StoredTable
-from neuron_assets.tables.rows import activations_of, corpus, neuron_records, shown_documents
+from neuron_assets.tables.rows import corpus, neuron_records, shown_documents
 from neuron_assets.tables.schemas import empty
 from neuron_assets.tables.store import TableStore
 
@@ -50,13 +50,13 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
     ) -> Result:
         tag_run(context, study)
         began, layer = time.monotonic(), context.partition_key
-        rows = activations_of(activations, "valid", candidates["neuron_index"].unique().to_list())
-        tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts)), study.scoring.top))
+        rows = held_out(study, activations, candidates["neuron_index"].unique().to_list())
+        tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts))))
         there = table_store.current(study.name, "simulations", lineages(study)["simulations"], layer, {"candidates"})
         about = errand(context, desk, "simulations")
         with trying_again(context, desk.waits), open_simulator(study, desk, about) as simulator:
             seen_by_step(context, asset_key(study, "simulator_model"), simulator.identity)
-            kept = _kept(there, simulator.identity)
+            kept = _kept(there, simulator.identity, tried)
             answers = list(simulator.simulate(one.unseen for one in tried if one.explanation and one.key not in kept))
             n_lost, coming = count_lost(answers), iter(answers)
             ask_lost_again(context, desk.waits, n_lost)
@@ -67,14 +67,14 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         facts |= _sample(study, tried, frame) | made_by(candidates, frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "simulations"), layer)
         apart = _apart(frame, excerpts, activations)
-        expected = expected_simulations(candidates, rows, study.scoring.top)
+        expected = expected_simulations(candidates, rows)
         yield from hand_over(
             context,
             study,
             "simulations",
             frame,
             lambda rows: [apart, *_found(study, rows, candidates, expected)],
-            notes=asking_notes(simulator.identity, n_lost),
+            notes={**asking_notes(simulator.identity, n_lost), SIMULATED: simulated_in_words(study)},
         )
 
     return simulations
@@ -82,7 +82,8 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
 
 def _apart(frame: pl.DataFrame, excerpts: pl.DataFrame, activations: StoredTable) -> Finding:
     shown = shown_documents(activations, excerpts, frame["neuron_index"].unique().to_list())
-    return scored_apart(excerpts, shown, frame.join(excerpts, on="excerpt_index")["document_index"])
+    documents = frame.join(excerpts, on="excerpt_index")["document_index"]
+    return scored_apart(excerpts, shown, documents, pools=("valid", "calibration"))
 
 
 def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected: pl.DataFrame) -> list[Finding]:
@@ -121,6 +122,10 @@ class _Tried:
         return self.record.neuron.neuron_index, self.candidate, self.explanation
 
     @property
+    def excerpts(self) -> set[int]:
+        return set(self.record.exemplars.excerpt_indices.tolist())
+
+    @property
     def unseen(self) -> Unseen:
         exemplars = self.record.exemplars
         about = f"{self.record.neuron} candidate {self.candidate}"
@@ -135,18 +140,24 @@ class _Tried:
         return simulations_frame(simulator, self.record, self.candidate, self.explanation, answers)
 
 
-def _kept(there: pl.DataFrame | None, simulator: str) -> Mapping[tuple[object, ...], pl.DataFrame]:
-    """What this simulator has simulated already, by neuron, candidate and text; nothing with a failure."""
+def _kept(
+    there: pl.DataFrame | None, simulator: str, tried: Iterable[_Tried]
+) -> Mapping[tuple[object, ...], pl.DataFrame]:
+    """What this simulator has simulated already, by neuron, candidate and text: whole, and without failures."""
     if there is None:
         return {}
     whose = ["neuron_index", "candidate", "explanation"]
     is_whole = (pl.col("simulator") == simulator).all() & pl.col("failure").is_null().all()
-    return there.filter(is_whole.over(whose)).partition_by(whose, as_dict=True)
+    found = there.filter(is_whole.over(whose)).partition_by(whose, as_dict=True)
+    return {
+        one.key: found[one.key].filter(pl.col("excerpt_index").is_in(one.excerpts))
+        for one in tried
+        if one.key in found and one.excerpts <= set(found[one.key]["excerpt_index"])
+    }
 
 
-def _tried(candidates: pl.DataFrame, records: Iterable[NeuronRecord], n_top: int) -> Iterator[_Tried]:
+def _tried(candidates: pl.DataFrame, records: Iterable[NeuronRecord]) -> Iterator[_Tried]:
     of_neuron = candidates.partition_by("neuron_index", as_dict=True)
-    for whole in records:
-        record = whole.only(simulated_rows(whole.exemplars, n_top))
+    for record in records:
         for row in of_neuron[(record.neuron.neuron_index,)].to_dicts():
             yield _Tried(record, row["candidate"], row["explanation"], row["failure"])

@@ -1,11 +1,12 @@
 """Which held-out excerpts a score is made from, and the judgement of one simulation on them.
 
-Here: top-and-random and random-only (Bills et al. 2023), and what each judgement carries on for its intervals. Not
-here: the arithmetic (`scoring.py`, `intervals.py`), who simulated.
+Here: top-and-random and random-only (Bills et al. 2023), and natural-rate, our own: excerpts as they come, the same
+for all neurons, so many that an explanation which is too broad is punished for it (docs/scores.md). And what each
+judgement carries on for its intervals. Not here: the arithmetic (`scoring.py`, `intervals.py`), who simulated.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,8 +16,11 @@ from neuron_assets.method.intervals import NeuronSums
 from neuron_assets.method.records import Exemplars, NeuronRecord
 from neuron_assets.method.scoring import Score, document_sums, score
 
-Sample = Literal["top_and_random", "random_only"]
+Sample = Literal["top_and_random", "random_only", "natural_rate"]
 SAMPLES: tuple[Sample, ...] = get_args(Sample)
+
+FEWEST_ACTIVE = 5
+"""Active tokens at the natural rate: with fewer of them a score hangs on one or two words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +57,18 @@ def sampled_rows(exemplars: Exemplars, n_top: int, n_random: int) -> Mapping[Sam
     new = random[~np.isin(exemplars.excerpt_indices[random], exemplars.excerpt_indices[top])]
     nothing = np.zeros(0, np.int64)
     return {"top_and_random": Rows(top, new[:n_random]), "random_only": Rows(nothing, random)}
+
+
+def judge_natural(
+    record: NeuronRecord, simulated: Float[np.ndarray, "excerpt token"], active_above: float
+) -> Judgement:
+    """The score on all of the record's exemplars, which are natural ones; `active_above` is in the neuron's unit."""
+    n_active = int((record.exemplars.activations > active_above).sum())
+    judgement = judge(record, Rows(np.zeros(0, np.int64), np.arange(len(simulated))), simulated)
+    if n_active >= FEWEST_ACTIVE:
+        return judgement
+    failure = f"{n_active} of the {FEWEST_ACTIVE} active tokens that a score at the natural rate needs"
+    return replace(judgement, score=Score(None, None, None, failure), sums=None)
 
 
 def simulated_rows(exemplars: Exemplars, n_top: int) -> Int[np.ndarray, " row"]:

@@ -61,7 +61,7 @@ def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split:
 def _excerpts(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split) -> tuple[SeenExcerpt, ...]:
     of_neuron = pl.col("neuron_index") == neuron.neuron_index
     path = store.path(study, "activations", key)
-    rows = read_table(path, "activations", of_neuron & (pl.col("split") == split))
+    rows = read_table(path, "activations", of_neuron & (pl.col("split") == split) & (pl.col("kind") != "natural"))
     texts = read_table(store.path(study, "excerpts"), "excerpts").select("excerpt_index", "document", "tokens")
     rows = rows.join(texts, on="excerpt_index", maintain_order="left")
     simulations = _rows(store, study, "simulations", key, of_neuron & (pl.col("candidate") == 0))

@@ -105,9 +105,9 @@ def test_every_neuron_keeps_what_the_study_asks_for(world: World) -> None:
         (split, kind, n)
         for split, n_top, n_random in (("train", 5, 6), ("calibration", 2, 2), ("valid", 5, 6), ("test", 2, 2))
         for kind, n in (("top", n_top), ("random", n_random))
-    }
+    } | {("valid", "natural", 8)}
 
-    assert counts.height == 768 * 8
+    assert counts.height == 768 * 9
     assert expected == set(counts.select("split", "kind", "len").iter_rows())
 
 

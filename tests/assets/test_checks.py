@@ -26,6 +26,7 @@ from neuron_assets.assets.checks import (
     scored_apart,
 )
 from neuron_assets.assets.explainers import SILENT, is_no_fault
+from neuron_assets.assets.held_out import is_simulated
 from neuron_assets.assets.scores import LOOKUPS
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.method.controls import SHUFFLED_CONTROL
@@ -35,7 +36,6 @@ from tests.scenario import make_project
 from tests.served_tables import make
 
 KEY = "L02"
-N_TOP = 3
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -110,15 +110,17 @@ def test_documents_of_no_other_pool_than_valid_may_be_scored(tables: Tables) -> 
 
 
 @pytest.mark.parametrize("table", ["activations", "explanations", "candidates", "simulations", "scores"])
-def test_a_missing_row_is_found_and_named(tables: Tables, table: str) -> None:
+def test_a_missing_row_is_found_and_named(tmp_path: Path, tables: Tables, table: str) -> None:
+    study = make_project(tmp_path)[1]
     explained = tables["explanations"]["neuron_index"].to_list()
-    held_out = tables["activations"].filter((pl.col("split") == "valid") & pl.col("neuron_index").is_in(explained))
+    of_neurons = pl.col("neuron_index").is_in(explained)
+    held_out = tables["activations"].filter(is_simulated(study) & of_neurons)
     expected = {
         "activations": neurons(range(768)),
         "explanations": neurons(explained),
         "candidates": expected_candidates(tables["explanations"], with_controls=True),
-        "simulations": expected_simulations(tables["candidates"], held_out, N_TOP),
-        "scores": expected_scores(tables["candidates"], list(LOOKUPS)),
+        "simulations": expected_simulations(tables["candidates"], held_out),
+        "scores": expected_scores(tables["candidates"], list(LOOKUPS), study.scoring.samples),
     }[table]
     frame = tables[table]
     last = frame["neuron_index"][-1]

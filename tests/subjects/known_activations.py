@@ -16,7 +16,9 @@ from neuron_assets.subjects.harvest import HarvestPlan, Kept, LayerHarvest, harv
 from neuron_assets.subjects.subject import Receive
 
 Activations = NDArray[np.float32]
-PLAN = HarvestPlan({"train": Kept(4, 3), "valid": Kept(2, 4, natural=3)}, seed=5, n_sampled_tokens=10_000, rows_as="float32")
+PLAN = HarvestPlan(
+    {"train": Kept(4, 3), "valid": Kept(2, 4, natural=3)}, seed=5, n_sampled_tokens=10_000, rows_as="float32"
+)
 
 
 @dataclass

@@ -1,0 +1,132 @@
+"""Facts on text as it comes: what is simulated and scored on it where a study asks for that, and what stays."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from neuron_assets.project import Project
+from neuron_assets.study import Study
+from tests.scenario import STUDY, make_project
+from tests.served_tables import LAYERS, make, path_of, read
+
+SCORERS = ("simulation", "unigram_lookup", "bigram_lookup")
+N_NATURAL = 8
+FEW_ARE_ENOUGH = {"active_share": 0.02}
+"""In a small world hardly a neuron is active otherwise."""
+
+World = tuple[Project, Study]
+
+
+def study_with(root: Path, *scorers: str) -> World:
+    scoring = {**dict(STUDY["scoring"]), "scorers": list(scorers)}  # type: ignore[call-overload]
+    return make_project(root, scoring=scoring, activations=FEW_ARE_ENOUGH)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    make(*study_with(root, *SCORERS))
+    return root
+
+
+@pytest.fixture(scope="module")
+def before(root: Path) -> Mapping[str, bytes]:
+    """The files of the study that does not ask for it."""
+    project, _ = study_with(root, *SCORERS)
+    return {
+        table: path_of(project, table, LAYERS[0]).read_bytes() for table in ("explanations", "simulations", "scores")
+    }
+
+
+@pytest.fixture(scope="module")
+def natural(root: Path, before: Mapping[str, bytes]) -> World:
+    """The same study, once it asks for it."""
+    assert before
+    world = study_with(root, *SCORERS, "natural_rate")
+    runs = make(*world)
+    assert [run.tables for run in runs] == [("simulations", "scores")] * len(LAYERS) + [("layer_summary",)]
+    return world
+
+
+def test_what_is_simulated_is_what_the_scorers_judge(natural: World) -> None:
+    project, study = natural
+    simulations, activations = read(project, "simulations"), read(project, "activations")
+    keys = ["layer_index", "neuron_index", "excerpt_index"]
+    kept = activations.join(simulations.select("layer_index", "neuron_index").unique(), on=keys[:2])
+    rank = pl.col("rank") < study.scoring.top
+    wanted = (
+        kept.filter(pl.col("split").is_in(["valid", "calibration"]) & ((pl.col("kind") != "top") | rank))
+        .select(keys)
+        .unique()
+    )
+
+    assert set(simulations.select(keys).iter_rows()) == set(wanted.iter_rows())
+    of_candidate = simulations.group_by("layer_index", "neuron_index", "candidate").agg(pl.col("excerpt_index").sort())
+    assert of_candidate["excerpt_index"].list.n_unique().to_list() == of_candidate["excerpt_index"].list.len().to_list()
+
+
+def test_a_score_at_the_natural_rate_is_the_correlation_on_the_natural_excerpts(natural: World) -> None:
+    project, _ = natural
+    scores = read(project, "scores").filter(pl.col("sample") == "natural_rate", pl.col("scorer") == "simulation")
+    activations = read(project, "activations").filter(pl.col("kind") == "natural")
+    simulations = read(project, "simulations")
+    defined = scores.drop_nulls("ev_correlation")
+
+    assert defined.height > 0
+    assert (scores["n_excerpts"] == N_NATURAL).all()
+    for row in defined.to_dicts():
+        neuron = (pl.col("layer_index") == row["layer_index"]) & (pl.col("neuron_index") == row["neuron_index"])
+        mine = simulations.filter(neuron, pl.col("candidate") == row["candidate"]).select("excerpt_index", "simulated")
+        both = activations.filter(neuron).join(mine, on="excerpt_index")
+        true, simulated = (
+            both[column].explode().to_numpy().astype(np.float64) for column in ("activations", "simulated")
+        )
+        assert row["ev_correlation"] == pytest.approx(np.corrcoef(true, simulated)[0, 1], abs=1e-9)
+
+
+def test_with_too_few_active_tokens_there_is_a_reason_and_no_score(natural: World) -> None:
+    project, study = natural
+    scores = read(project, "scores").filter(pl.col("sample") == "natural_rate")
+    statistics = read(project, "neuron_statistics").select("layer_index", "neuron_index", "maximum")
+    rows = (
+        read(project, "activations")
+        .filter(pl.col("kind") == "natural")
+        .join(statistics, on=["layer_index", "neuron_index"])
+    )
+    n_active = {
+        (layer, neuron): part.explode("activations")
+        .select((pl.col("activations") > study.activations.active_share * pl.col("maximum")).sum())
+        .item()
+        for (layer, neuron), part in rows.partition_by("layer_index", "neuron_index", as_dict=True).items()
+    }
+    told = scores.filter(pl.col("failure").fill_null("").str.contains("active tokens"))
+
+    assert 0 < told.height < scores.height
+    assert {(row["layer_index"], row["neuron_index"]) for row in told.to_dicts()} == {
+        (row["layer_index"], row["neuron_index"])
+        for row in scores.to_dicts()
+        if n_active[row["layer_index"], row["neuron_index"]] < 5
+    }
+
+
+def test_lookups_stand_beside_it_and_the_other_scores_stay(before: Mapping[str, bytes], natural: World) -> None:
+    scores = pl.read_parquet(path_of(natural[0], "scores", LAYERS[0]))
+    lookups = scores.filter(pl.col("sample") == "natural_rate")["scorer"].unique()
+
+    assert set(lookups) == set(SCORERS)
+    assert scores.filter(pl.col("sample") != "natural_rate").equals(pl.read_parquet(before["scores"]))
+    assert path_of(natural[0], "explanations", LAYERS[0]).read_bytes() == before["explanations"]
+
+
+def test_a_study_that_no_longer_asks_for_it_has_its_old_files_again(
+    root: Path, before: Mapping[str, bytes], natural: World
+) -> None:
+    assert path_of(natural[0], "simulations", LAYERS[0]).read_bytes() != before["simulations"]
+    project, study = study_with(root, *SCORERS)
+    make(project, study)
+
+    for table, content in before.items():
+        assert path_of(project, table, LAYERS[0]).read_bytes() == content, table
