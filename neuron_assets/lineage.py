@@ -22,10 +22,16 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("explanations",),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "layer_summary": ("scores",),
     "spending": (),
 }
 """The tables that each table is made from; every table stands after its inputs."""
+
+
+def tables_of(study: Study) -> tuple[str, ...]:
+    """The tables that the study asks for."""
+    return tuple(table for table in INPUTS if table != "metrics" or study.scoring.calibrates)
 
 
 def lineages(study: Study) -> dict[str, str]:
@@ -58,7 +64,8 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "explanations": {"explainer": study.explainer_identity},
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
-        "scores": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
+        "scores": {"scoring": study.scoring.model_dump(exclude={"scorers", "calibration"})},
+        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
         "layer_summary": {},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

@@ -39,14 +39,14 @@ from neuron_assets.assets.study_component import build_study
 from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
-from neuron_assets.lineage import INPUTS, lineages
+from neuron_assets.lineage import INPUTS, lineages, tables_of
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-BY_LAYER = ("explanations", "candidates", "simulations", "scores")
+_BY_LAYER = ("explanations", "candidates", "simulations", "scores", "metrics")
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -103,7 +103,7 @@ def materialize(
         try:
             _make(wanted.study, run, instance, assets, resources)
         except NeuronAssetsError as error:
-            if run.tables[-1] == BY_LAYER[-1]:
+            if run.tables[-1] == by_layer(wanted.study)[-1]:
                 failed.append(error)
             if error.hits_all_layers or not failed:
                 raise
@@ -112,6 +112,11 @@ def materialize(
             failed[0].add_note(f"{len(failed)} of {len(wanted.layers)} layers failed; the others were gone on with.")
         raise failed[0]
     return n_runs
+
+
+def by_layer(study: Study) -> tuple[str, ...]:
+    """The tables that are made layer by layer, each after those before it."""
+    return tuple(table for table in _BY_LAYER if table in tables_of(study))
 
 
 def count_lost(wanted: Wanted, store: TableStore) -> int:
@@ -185,9 +190,9 @@ def _runs(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: Dagste
         title = f"{', '.join(tables)} of L{first} to L{last}: one forward pass"
         yield Run(title, tables, wanted.key(first), wanted.key(last))
     for layer in wanted.layers:
-        stale = [table for table in BY_LAYER if not state.stands(table, layer)]
+        stale = [table for table in by_layer(study) if not state.stands(table, layer)]
         if stale:
-            tables = BY_LAYER[BY_LAYER.index(stale[0]) :]
+            tables = by_layer(study)[by_layer(study).index(stale[0]) :]
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
@@ -246,7 +251,7 @@ class _State:
                 ANSWERED_BY: lambda: self._simulator,
                 SIMULATED: lambda: simulated_in_words(study),
             },
-            "scores": {SCORERS: lambda: scorers_in_words(study)},
+            **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }
         return notes.get(table, {})

@@ -5,10 +5,14 @@ Here: what may be written under each key. Not here: the study as a whole, and re
 
 import re
 import zoneinfo
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from neuron_assets.method.calibrated_scores import CALIBRATED_METRICS
+from neuron_assets.method.calibration import CalibrationKind
+from neuron_assets.method.natural_rate import NATURAL_RATE_METRICS
 from neuron_assets.method.records import SPLITS, Split
 from neuron_assets.method.samples import SAMPLES, Sample
 
@@ -83,6 +87,8 @@ class ScoringSection(Section):
     top: Annotated[int, Field(ge=1)] = 5
     """Top excerpts in top-and-random; random-only takes all random excerpts that are kept."""
     random: Annotated[int, Field(ge=1)] = 5
+    calibration: CalibrationKind = "linear"
+    """How simulations are brought to the neuron's unit, fitted on `calibration`."""
     draws: Annotated[int, Field(ge=100)] = 1000
     """Of the bootstrap."""
     seed: Seed = 0
@@ -101,6 +107,13 @@ class ScoringSection(Section):
     def samples(self) -> tuple[Sample, ...]:
         """Of excerpts, that simulations and lookups are scored on."""
         return tuple(sample for sample in SAMPLES if sample != "natural_rate" or self.at_natural_rate)
+
+    @property
+    def metrics(self) -> Mapping[Sample, tuple[str, ...]]:
+        """What is measured beside the correlation, by sample."""
+        calibrated = CALIBRATED_METRICS if "calibrated" in self.scorers else ()
+        at_natural_rate = {"natural_rate": NATURAL_RATE_METRICS} if self.at_natural_rate else {}
+        return {sample: (*calibrated, *at_natural_rate.get(sample, ())) for sample in self.samples}
 
     @property
     def at_natural_rate(self) -> bool:

@@ -113,6 +113,14 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_scorers_need_is_kept(self) -> "Study":
+        if self.scoring.at_natural_rate and self.splits.natural == 0:
+            raise ValueError("scoring.scorers: `natural_rate` needs excerpts; `splits.natural` must be 1 or more")
+        if self.scoring.calibrates and self.splits.calibration.top + self.splits.calibration.random == 0:
+            raise ValueError("scoring.scorers: what is calibrated needs excerpts in `splits.calibration`")
+        return self
+
+    @model_validator(mode="after")
     def _batches_are_of_chats(self) -> "Study":
         if self.asking.mode == "batch" and self.explainer.provider == "local":
             raise ValueError("asking: `mode: batch` is for models of servers, and the explainer is a local one")

@@ -27,11 +27,14 @@ from neuron_assets.errors import (
     UnreadableTable,
     UnsafeBaseUrl,
 )
-from neuron_assets.running import BY_LAYER, Run, Wanted, materialize
+from neuron_assets.running import Run, Wanted, materialize
 from tests.scenario import make_project
 
 PASS = Run("pass", FORWARD, "L01", "L03")
-LAYERS = [Run(f"layer {layer}", BY_LAYER, f"L0{layer}", f"L0{layer}") for layer in (1, 2, 3)]
+LAYERS = [
+    Run(f"layer {layer}", ("explanations", "candidates", "simulations", "scores"), f"L0{layer}", f"L0{layer}")
+    for layer in (1, 2, 3)
+]
 SUMMARY = Run("summary", ("layer_summary",))
 
 OF_ONE_LAYER = [

@@ -106,6 +106,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
+    "metrics": ("schema", "complete"),
     "layer_summary": ("schema",),
     "spending": ("schema",),
 }
@@ -226,6 +227,15 @@ def expected_scores(candidates: pl.DataFrame, lookups: Sequence[str], samples: S
     looked_up = candidates.select("neuron_index", candidate=pl.lit(None, pl.Int32)).unique()
     looked_up = looked_up.join(pl.DataFrame({"scorer": lookups}), how="cross")
     return pl.concat([simulated, looked_up]).join(pl.DataFrame({"sample": samples}), how="cross")
+
+
+def expected_metrics(
+    candidates: pl.DataFrame, lookups: Sequence[str], metrics: Mapping[Sample, Sequence[str]]
+) -> pl.DataFrame:
+    """Every candidate and every lookup of its neuron with every metric of every sample."""
+    wanted = [{"sample": sample, "metric": metric} for sample, names in metrics.items() for metric in names]
+    scored = expected_scores(candidates, lookups, ["random_only"]).drop("sample")
+    return scored.join(pl.DataFrame(wanted, {"sample": pl.String, "metric": pl.String}), how="cross")
 
 
 def _share(n: int, n_all: int, what: str, most: float) -> tuple[dict[str, float], str]:

@@ -1,15 +1,22 @@
-"""On which excerpts candidates are simulated: those that the scorers of the study judge, or are fitted on.
+"""What was held out from the explainer: excerpts that candidates are simulated on, fitted on and judged on.
 
-Put here: which rows of `activations` these are. Keep out: what is made of them (`simulations.py`, `scores.py`).
+Put here: which rows of `activations` these are, as the study's scorers ask for them, and as records. Keep out: what is
+made of them (`simulations.py`, `scores.py`, `metrics.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 
+import numpy as np
 import polars as pl
+from jaxtyping import Bool
 
-from neuron_assets.method.records import Split
+from neuron_assets.method.natural_rate import active_tokens
+from neuron_assets.method.records import Answer, Kind, NeuronRecord, Split
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import StoredTable
+from neuron_assets.tables.rows import Corpus, activations_of, neuron_records
 from neuron_assets.tables.validation import checked
 
 SIMULATED = "simulated"
@@ -26,7 +33,7 @@ def is_simulated(study: Study) -> pl.Expr:
     return simulated
 
 
-def held_out(study: Study, activations: StoredTable, neuron_indices: Sequence[int]) -> pl.DataFrame:
+def simulated_rows_of(study: Study, activations: StoredTable, neuron_indices: Sequence[int]) -> pl.DataFrame:
     """Rows of `activations`, each excerpt once a neuron, those of `valid` first.
 
     Raises UnreadableTable or InvalidTable.
@@ -47,3 +54,55 @@ def simulated_in_words(study: Study) -> str:
     scoring = study.scoring
     parts = {"valid": True, "natural": scoring.at_natural_rate, "calibration": scoring.calibrates}
     return ", ".join(name for name, wanted in parts.items() if wanted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What one neuron did where nobody who explained it looked."""
+
+    valid: NeuronRecord
+    natural: NeuronRecord | None
+    """Excerpts as they come, the same for all neurons; None where the study does not ask for them."""
+    calibration: NeuronRecord | None
+    """What was simulated of that pool; None where nothing was."""
+    largest: float
+    """The neuron's maximum over `train`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """What was kept of one layer's neurons, as records."""
+
+    study: Study
+    activations: StoredTable
+    texts: Corpus
+    statistics: pl.DataFrame
+    """Of the table `neuron_statistics`."""
+
+    def shown(self, neuron_indices: Sequence[int]) -> Iterator[NeuronRecord]:
+        """The `train` exemplars of each of these neurons, ascending."""
+        return self._records("train", neuron_indices)
+
+    def held_out(self, neuron_indices: Sequence[int]) -> Iterator[HeldOut]:
+        """Of each of these neurons, ascending."""
+        scoring, largest = self.study.scoring, dict(self.statistics.select("neuron_index", "maximum").iter_rows())
+        valid = self._records("valid", neuron_indices)
+        n = len(neuron_indices)
+        natural = self._records("valid", neuron_indices, ("natural",)) if scoring.at_natural_rate else repeat(None, n)
+        calibration = self._fitted_on(neuron_indices) if scoring.calibrates else repeat(None, n)
+        for record, drawn, fitted in zip(valid, natural, calibration, strict=True):
+            yield HeldOut(record, drawn, fitted, largest[record.neuron.neuron_index])
+
+    def active(self, of: HeldOut, record: NeuronRecord) -> Answer[Bool[np.ndarray, "excerpt token"]]:
+        """Which tokens of a record are active, as the study defines it."""
+        return active_tokens(record.exemplars.activations, of.largest, self.study.activations.active_share)
+
+    def _fitted_on(self, neuron_indices: Sequence[int]) -> Iterator[NeuronRecord]:
+        rows = activations_of(self.activations, "calibration", neuron_indices).filter(is_simulated(self.study))
+        once = rows.unique(["neuron_index", "excerpt_index"], keep="first", maintain_order=True)
+        return neuron_records(once, self.texts)
+
+    def _records(
+        self, split: Split, neuron_indices: Sequence[int], kinds: Sequence[Kind] = ("top", "random")
+    ) -> Iterator[NeuronRecord]:
+        return neuron_records(activations_of(self.activations, split, neuron_indices, kinds), self.texts)

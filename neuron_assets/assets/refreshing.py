@@ -22,6 +22,7 @@ from dagster._core.definitions.run_request import InstigatorType  # whose state 
 
 from neuron_assets.assets.specs import MADE_BY, ROLES, Role, asset_key
 from neuron_assets.errors import InvalidStudy
+from neuron_assets.lineage import tables_of
 from neuron_assets.model_sections import HostedExplainer, HostedSimulator
 from neuron_assets.study import Study
 
@@ -35,6 +36,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "candidates": ("explainer",),
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),
+    "metrics": ("explainer", "simulator"),
 }
 """The roles whose work each table of a layer is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {"layer_summary": ("scores",), "spending": ("explanations", "simulations")}
@@ -184,7 +186,7 @@ def _layer_at_rest(study: Study) -> Condition[dg.AssetKey]:
 
     A look at who answers is no such run: where one is always under way, nothing would ever be refreshed.
     """
-    tables = ("activations", *HANGS_ON)
+    tables = ("activations", *(table for table in HANGS_ON if table in tables_of(study)))
     return ~reduce(or_, (Condition.asset_matches(asset_key(study, table), Condition.in_progress()) for table in tables))
 
 

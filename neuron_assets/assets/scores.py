@@ -4,16 +4,11 @@ Put here: the asset `scores`. Keep out: the arithmetic (`method/scoring.py`, `me
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import repeat
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
-from jaxtyping import Float
 
 from neuron_assets.assets.checks import (
     Finding,
@@ -27,8 +22,10 @@ from neuron_assets.assets.checks import (
     scored_apart,
 )
 from neuron_assets.assets.explainers import is_no_fault
+from neuron_assets.assets.held_out import HeldOut, Layer
 from neuron_assets.assets.history import last_materialization
 from neuron_assets.assets.pictures import neurons_table, simulation_picture
+from neuron_assets.assets.predictions import LOOKUPS, Prediction, of_candidates, of_lookups
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import (
     SCORERS,
@@ -44,19 +41,13 @@ from neuron_assets.assets.specs import (
 from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.intervals import neuron_intervals
-from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
-from neuron_assets.method.records import Exemplars, NeuronRecord, Split
-from neuron_assets.method.samples import judge, judge_natural, sampled_rows, shown_rows
+from neuron_assets.method.samples import judge, judge_natural, sampled_rows
 from neuron_assets.study import Study
-from neuron_assets.tables.explained import NOBODY, Scored, scores_frame, simulated_matrix
+from neuron_assets.tables.explained import Scored, scores_frame, simulated_matrix
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records, shown_documents
 from neuron_assets.tables.store import TableStore
 
-LOOKUPS: Mapping[str, Callable[[Exemplars], UnigramLookup | BigramLookup]] = {
-    "unigram_lookup": fit_unigram,
-    "bigram_lookup": fit_bigram,
-}
 _DOCUMENT = 1
 """Where the document's index stands in each list of `document_sums`."""
 
@@ -79,11 +70,11 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         tag_run(context, study)
         began = time.monotonic()
         texts = corpus(excerpts)
-        held = _HeldOut(study, activations, texts, _active_above(study, neuron_statistics))
+        read = Layer(study, activations, texts, neuron_statistics)
         kept = _kept(study, table_store, context.partition_key, candidates["neuron_index"].unique().to_list())
         scored = [
-            *([] if "simulation" in kept else _of_candidates(held, candidates, simulations)),
-            *_of_lookups(held, candidates, kept),
+            *([] if "simulation" in kept else _of_candidates(read, candidates, simulations)),
+            *_of_lookups(read, candidates, kept),
         ]
         sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
         intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
@@ -129,81 +120,39 @@ def _kept(study: Study, store: TableStore, layer: str, neurons: Sequence[int]) -
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _HeldOut:
-    """What a layer's neurons did where nobody who explained them looked."""
-
-    study: Study
-    activations: StoredTable
-    texts: Corpus
-    active_above: Mapping[int, float]
-    """By neuron, in its own unit."""
-
-    def records(self, split: Split, neurons: Sequence[int]) -> Iterator[NeuronRecord]:
-        return neuron_records(activations_of(self.activations, split, neurons), self.texts)
-
-    def natural(self, neurons: Sequence[int]) -> Iterator[NeuronRecord | None]:
-        """Of each neuron; None, without end, where the study does not ask for it, or nothing was kept."""
-        if not (self.study.scoring.at_natural_rate and self.study.splits.natural):
-            return repeat(None)
-        return neuron_records(activations_of(self.activations, "valid", neurons, ("natural",)), self.texts)
+def _of_candidates(layer: Layer, candidates: pl.DataFrame, simulations: pl.DataFrame) -> Iterator[Scored]:
+    predictions = of_candidates(candidates, simulations)
+    for held in layer.held_out(candidates["neuron_index"].unique().to_list()):
+        for prediction in predictions(held.valid.neuron.neuron_index):
+            yield from _scored(layer, held, prediction)
 
 
-def _active_above(study: Study, statistics: pl.DataFrame) -> Mapping[int, float]:
-    share = study.activations.active_share
-    return {neuron: share * most for neuron, most in statistics.select("neuron_index", "maximum").iter_rows()}
-
-
-def _of_candidates(held: _HeldOut, candidates: pl.DataFrame, simulations: pl.DataFrame) -> Iterator[Scored]:
-    neurons = candidates["neuron_index"].unique().to_list()
-    simulated = simulations.partition_by("neuron_index", "candidate", as_dict=True)
-    by_neuron = candidates.partition_by("neuron_index", as_dict=True)
-    for record, natural in zip(held.records("valid", neurons), held.natural(neurons), strict=False):
-        for candidate in by_neuron[(record.neuron.neuron_index,)].to_dicts():
-            rows = simulated[(record.neuron.neuron_index, candidate["candidate"])]
-            whose = (candidate["candidate"], candidate["author"], "simulation")
-            models = candidate["explainer"], rows["simulator"][0]
-            yield from _scored(held, (record, natural), whose, models, partial(simulated_matrix, rows))
-
-
-def _of_lookups(held: _HeldOut, candidates: pl.DataFrame, kept: Mapping[str, pl.DataFrame]) -> Iterator[Scored]:
-    """Unigram and bigram tables fitted on `train`: the bar that an explanation in words must clear."""
+def _of_lookups(layer: Layer, candidates: pl.DataFrame, kept: Mapping[str, pl.DataFrame]) -> Iterator[Scored]:
     neurons = set(candidates["neuron_index"])
     missing = {
         name: neurons.difference(kept[name]["neuron_index"] if name in kept else ())
         for name in LOOKUPS
-        if name in held.study.scoring.scorers
+        if name in layer.study.scoring.scorers
     }
     read = sorted(set().union(*missing.values()))
-    records = zip(held.records("train", read), held.records("valid", read), held.natural(read), strict=False)
-    for shown, record, natural in records:
-        for name in (name for name, without in missing.items() if record.neuron.neuron_index in without):
-            lookup = LOOKUPS[name](shown.only(shown_rows(shown.exemplars)).exemplars)
-            whose, models = (None, name, name), (NOBODY, NOBODY)
-            yield from _scored(held, (record, natural), whose, models, partial(_looked_up, lookup))
+    for shown, held in zip(layer.shown(read), layer.held_out(read), strict=True):
+        names = [name for name, without in missing.items() if shown.neuron.neuron_index in without]
+        for prediction in of_lookups(shown, names):
+            yield from _scored(layer, held, prediction)
 
 
-def _looked_up(lookup: UnigramLookup | BigramLookup, record: NeuronRecord) -> Float[np.ndarray, "excerpt token"]:
-    return lookup.predict(record.exemplars.tokens)
-
-
-def _scored(
-    held: _HeldOut,
-    records: tuple[NeuronRecord, NeuronRecord | None],
-    whose: tuple[int | None, str, str],
-    models: tuple[str, str],
-    expected: Callable[[NeuronRecord], Float[np.ndarray, "excerpt token"]],
-) -> Iterator[Scored]:
-    """Of one candidate or lookup, by sample; `records` are a neuron's exemplars and its natural ones."""
-    (record, natural), scoring = records, held.study.scoring
-    simulated = expected(record)
+def _scored(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[Scored]:
+    """By sample."""
+    record, scoring = held.valid, layer.study.scoring
+    simulated = prediction.expected(record)
     judged = {
         sample: judge(record, rows, simulated)
         for sample, rows in sampled_rows(record.exemplars, scoring.top, scoring.random).items()
     }
-    if natural is not None:
-        above = held.active_above[record.neuron.neuron_index]
-        judged["natural_rate"] = judge_natural(natural, expected(natural), above)
+    if (drawn := held.natural) is not None:
+        judged["natural_rate"] = judge_natural(drawn, prediction.expected(drawn), layer.active(held, drawn))
+    whose = (prediction.candidate, prediction.author, prediction.scorer)
+    models = (prediction.explainer, prediction.simulator)
     for sample, judgement in judged.items():
         yield Scored(record.neuron, *whose, sample, *models, judgement)
 

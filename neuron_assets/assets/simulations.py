@@ -12,7 +12,7 @@ import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.checks import Finding, expected_simulations, few_failures, has_all, scored_apart
-from neuron_assets.assets.held_out import SIMULATED, held_out, simulated_in_words
+from neuron_assets.assets.held_out import SIMULATED, simulated_in_words, simulated_rows_of
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.pictures import simulation_picture
 from neuron_assets.assets.run_tags import tag_run
@@ -50,7 +50,7 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
     ) -> Result:
         tag_run(context, study)
         began, layer = time.monotonic(), context.partition_key
-        rows = held_out(study, activations, candidates["neuron_index"].unique().to_list())
+        rows = simulated_rows_of(study, activations, candidates["neuron_index"].unique().to_list())
         tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts))))
         there = table_store.current(study.name, "simulations", lineages(study)["simulations"], layer, {"candidates"})
         about = errand(context, desk, "simulations")

@@ -52,6 +52,14 @@ controls: shuffled texts should score about 0, and lookups by token are the bar 
 `score_random_only` by layer, with `shuffled_...`, `unigram_...` and `bigram_...` beside them.
 
 **Costs** seconds, most of them for the intervals.""",
+    "metrics": """
+**Made** from the same simulations as the scores. What is fitted (a line from simulated to true activations, a threshold
+from which on a token counts as predicted) is fitted on `calibration` and judged on `valid`.
+
+**Look at** Metadata > *Plots*: `auprc_natural_rate` with `chance_...`, `shuffled_...` and `unigram_...` beside it. What
+is said too broadly scores well among top excerpts, and is found out here.
+
+**Costs** seconds; the simulations on more excerpts, which it needs, cost the simulator's questions.""",
     "layer_summary": """
 **Made** from the scores of all layers that are there and still stand.
 

@@ -21,6 +21,7 @@ from neuron_assets.assets.forward_pass import Progress, log_progress
 from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
+from neuron_assets.assets.metrics import metrics_asset
 from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.refreshing import conditions, refresh
 from neuron_assets.assets.scores import scores_asset
@@ -29,6 +30,7 @@ from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
 from neuron_assets.assets.subject_model import subject_model_asset
 from neuron_assets.assets.trying_again import WAITS
+from neuron_assets.lineage import tables_of
 from neuron_assets.project import current_project
 from neuron_assets.study import Study, read_study
 
@@ -54,6 +56,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             candidates_asset(study),
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),
+            *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
             layer_summary_asset(study),
             *spending_assets(study),
             *language_model_assets(study),

@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from neuron_assets.method.intervals import NeuronSums
-from neuron_assets.method.records import Exemplars, NeuronRecord
+from neuron_assets.method.natural_rate import FEWEST_ACTIVE
+from neuron_assets.method.records import Answer, Exemplars, NeuronRecord
 from neuron_assets.method.scoring import Score, document_sums, score
 
 Sample = Literal["top_and_random", "random_only", "natural_rate"]
 SAMPLES: tuple[Sample, ...] = get_args(Sample)
-
-FEWEST_ACTIVE = 5
-"""Active tokens at the natural rate: with fewer of them a score hangs on one or two words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,14 +58,16 @@ def sampled_rows(exemplars: Exemplars, n_top: int, n_random: int) -> Mapping[Sam
 
 
 def judge_natural(
-    record: NeuronRecord, simulated: Float[np.ndarray, "excerpt token"], active_above: float
+    record: NeuronRecord,
+    simulated: Float[np.ndarray, "excerpt token"],
+    active: Answer[Bool[np.ndarray, "excerpt token"]],
 ) -> Judgement:
-    """The score on all of the record's exemplars, which are natural ones; `active_above` is in the neuron's unit."""
-    n_active = int((record.exemplars.activations > active_above).sum())
-    judgement = judge(record, Rows(np.zeros(0, np.int64), np.arange(len(simulated))), simulated)
+    """The score on all of the record's exemplars, which are natural ones; `active` says of each token whether it is."""
+    judgement = judge(record, every_row(record.exemplars), simulated)
+    n_active = 0 if active.value is None else int(active.value.sum())
     if n_active >= FEWEST_ACTIVE:
         return judgement
-    failure = f"{n_active} of the {FEWEST_ACTIVE} active tokens that a score at the natural rate needs"
+    failure = active.failure or f"{n_active} of the {FEWEST_ACTIVE} active tokens that it needs"
     return replace(judgement, score=Score(None, None, None, failure), sums=None)
 
 
@@ -82,6 +82,11 @@ def shown_rows(exemplars: Exemplars) -> Int[np.ndarray, " row"]:
     """The rows of each excerpt once: a random excerpt that is a top one too counts as a top one."""
     _, first = np.unique(exemplars.excerpt_indices, return_index=True)
     return np.sort(first)
+
+
+def every_row(exemplars: Exemplars) -> Rows:
+    """All rows as drawn without looking: what natural excerpts are."""
+    return Rows(np.zeros(0, np.int64), np.arange(len(exemplars.is_top)))
 
 
 def judge(record: NeuronRecord, rows: Rows, simulated: Float[np.ndarray, "excerpt token"]) -> Judgement:

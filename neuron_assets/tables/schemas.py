@@ -161,6 +161,32 @@ class Scores(_OfNeurons):
         return data.lazyframe.select(pl.col("ev_correlation").is_null() != pl.col("failure").is_null())
 
 
+class Metrics(_OfNeurons):
+    """How good each simulation is beside its correlation: once calibrated, and on text as it comes."""
+
+    candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
+    author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
+    scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
+    sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
+    metric: pl.String = pa.Field(description="r2, absolute_deviation, auprc, f1, precision or recall.")
+    explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
+    simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
+    value: pl.Float64 = pa.Field(nullable=True, le=1.000001, description="1 is exact; null if undefined.")
+    value_low: pl.Float64 = pa.Field(nullable=True, description="Lower end of its 95 % interval over documents.")
+    value_high: pl.Float64 = pa.Field(nullable=True, description="Upper end of its 95 % interval.")
+    chance: pl.Float64 = pa.Field(
+        nullable=True, description="What knowing only how active the neuron is on the whole gets; null if nothing does."
+    )
+    n_excerpts: pl.Int32 = pa.Field(ge=0, description="Excerpts that it was measured on.")
+    n_documents: pl.Int32 = pa.Field(ge=0, description="Documents that they come from.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no value.")
+    interval_failure: pl.String = pa.Field(nullable=True, description="Why there is no interval.")
+
+    @pa.dataframe_check(name="a value or a failure, never both")
+    def measured_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("value").is_null() != pl.col("failure").is_null())
+
+
 class LayerSummary(_Table):
     """The scores of each layer, by scorer and sample."""
 
@@ -222,6 +248,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "candidates": Candidates,
     "simulations": Simulations,
     "scores": Scores,
+    "metrics": Metrics,
     "layer_summary": LayerSummary,
     "spending": Spending,
 }
@@ -234,6 +261,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("layer_index", "neuron_index", "candidate"),
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
+    "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "spending": ("asset", "layer_index", "model"),
 }

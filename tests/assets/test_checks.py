@@ -27,7 +27,7 @@ from neuron_assets.assets.checks import (
 )
 from neuron_assets.assets.explainers import SILENT, is_no_fault
 from neuron_assets.assets.held_out import is_simulated
-from neuron_assets.assets.scores import LOOKUPS
+from neuron_assets.assets.predictions import LOOKUPS
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.study import Study

@@ -130,3 +130,56 @@ def test_a_study_that_no_longer_asks_for_it_has_its_old_files_again(
 
     for table, content in before.items():
         assert path_of(project, table, LAYERS[0]).read_bytes() == content, table
+
+
+@pytest.fixture(scope="module")
+def measured(natural: World, root: Path) -> pl.DataFrame:
+    """The metrics, once the study asks for what is calibrated, too."""
+    assert natural
+    project, study = study_with(root, *SCORERS, "natural_rate", "calibrated")
+    make(project, study)
+    return read(project, "metrics")
+
+
+def test_every_prediction_has_every_metric_or_a_reason(measured: pl.DataFrame) -> None:
+    per_sample = dict(measured.group_by("sample").agg(pl.col("metric").unique().sort()).iter_rows())
+
+    calibrated = ["absolute_deviation", "r2"]
+    assert per_sample == {
+        "top_and_random": calibrated,
+        "random_only": calibrated,
+        "natural_rate": sorted([*calibrated, "auprc", "f1", "precision", "recall"]),
+    }
+    assert set(measured["author"]) == {"rules", "shuffled_control", "unigram_lookup", "bigram_lookup"}
+    counts = measured.group_by("layer_index", "neuron_index", "candidate", "author").len()
+    assert set(counts["len"]) == {10}
+    defined = measured.drop_nulls("value")
+    assert defined.height > measured.height / 2
+    assert (defined["chance"].is_not_null() | (defined["metric"] == "recall")).all()
+
+
+def test_r2_is_that_of_a_line_fitted_on_calibration(root: Path, measured: pl.DataFrame) -> None:
+    project, _ = study_with(root, *SCORERS, "natural_rate", "calibrated")
+    activations, simulations = read(project, "activations"), read(project, "simulations")
+    keys = ["layer_index", "neuron_index", "excerpt_index"]
+    both = simulations.join(activations.select(*keys, "kind", "split", "activations").unique([*keys, "kind"]), on=keys)
+    rows = measured.filter(
+        pl.col("metric") == "r2", pl.col("sample") == "natural_rate", pl.col("scorer") == "simulation"
+    )
+    checked = 0
+
+    for row in rows.drop_nulls("value").to_dicts():
+        mine = both.filter(
+            *(pl.col(name) == row[name] for name in ("layer_index", "neuron_index", "candidate")),
+        )
+        fitted = mine.filter(pl.col("split") == "calibration").unique("excerpt_index", maintain_order=True)
+        s, a = (fitted[name].explode().to_numpy().astype(np.float64) for name in ("simulated", "activations"))
+        slope, intercept = np.polyfit(s, a, 1) if np.ptp(s) else (0.0, a.mean())
+        if slope < 0:
+            slope, intercept = 0.0, a.mean()
+        drawn = mine.filter(pl.col("kind") == "natural")
+        s, a = (drawn[name].explode().to_numpy().astype(np.float64) for name in ("simulated", "activations"))
+        r2 = 1 - np.mean((a - slope * s - intercept) ** 2) / np.mean(a**2)
+        assert row["value"] == pytest.approx(r2, abs=1e-6)
+        checked += 1
+    assert checked > 0
