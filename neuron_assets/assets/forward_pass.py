@@ -54,6 +54,7 @@ class Speed(dg.Config):
 
     device: str = Field(
         default="auto",
+        pattern="^(auto|cpu|mps|cuda(:([0-9]+|all))?)$",
         description="cpu, cuda, cuda:1, mps, or cuda:all for several GPUs; auto takes a GPU where one is.",
     )
     batch_size: int | None = Field(

@@ -121,8 +121,8 @@ class NeuronsNotHeard(SubjectError):
 
 
 class UnusableSubject(SubjectError):
-    def __init__(self, subject: str, reason: str) -> None:
-        super().__init__(f"The subject {subject} cannot be used: {reason}. Mend `subject` in the study.")
+    def __init__(self, subject: str, reason: str, mend: str = "Mend `subject` in the study.") -> None:
+        super().__init__(f"The subject {subject} cannot be used: {reason}. {mend}")
 
 
 class SubjectMismatch(SubjectError):
