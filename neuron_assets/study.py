@@ -236,7 +236,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
     """Reads `0-5`, `3` or `0,2,7-9`; raises ValueError on anything else."""
     layers: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*[Ll]?(\d{1,4})(?:\s*-\s*[Ll]?(\d{1,4}))?\s*", part)
+        match = re.fullmatch(r"\s*[Ll]?([0-9]{1,4})(?:\s*-\s*[Ll]?([0-9]{1,4}))?\s*", part)
         if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
             raise ValueError(f"{part.strip()!r} is no layer or range of layers; write 0-5, or 0,2,7-9")
         layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))

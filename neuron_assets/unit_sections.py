@@ -1,7 +1,7 @@
 """The section of a study file that says what of the subject is explained: its neurons, directions, latents.
 
-Here: what may be written under `units`, and how many units that makes. Not here: the subject itself (`sections.py`),
-computing units (`subjects/`).
+Here: what may be written under `units`, and how many units that makes. Not here: the subject itself
+(`subject_sections.py`), computing units (`subjects/`).
 """
 
 from collections.abc import Mapping
