@@ -7,7 +7,7 @@ import re
 import zoneinfo
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from neuron_assets.method.records import SPLITS, Split
 
@@ -25,6 +25,17 @@ Scorer = Literal["simulation", "unigram_lookup", "bigram_lookup"]
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def provided_by(default: str) -> BeforeValidator:
+    """Of a section whose keys depend on its provider: that may stand alone, and need not be named."""
+
+    def in_full(value: object) -> object:
+        if isinstance(value, str):
+            return {"provider": value}
+        return {"provider": default, **value} if isinstance(value, dict) else value
+
+    return BeforeValidator(in_full)
 
 
 class SplitSection(Section):
