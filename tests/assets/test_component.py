@@ -49,7 +49,7 @@ def theirs(tmp_path: Path) -> Path:
 
 def load(project: Path, *path: Path) -> list[str]:
     """Where the package was imported from, whether the study is there, and how many assets."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*path, project)))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*path, project, ROOT)))}
     script = textwrap.dedent(LOAD)
     command = [sys.executable, "-W", "ignore", "-c", script]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
