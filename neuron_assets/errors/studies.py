@@ -126,11 +126,15 @@ class UnusableSubject(SubjectError):
 
 
 class SubjectMismatch(SubjectError):
-    def __init__(self, subject: str, what: str, found: object, expected: object) -> None:
-        super().__init__(
-            f"{subject} has {found} {what}, the study says {expected}. "
-            "Mend `subject` in the study, or load another model."
-        )
+    def __init__(
+        self,
+        subject: str,
+        what: str,
+        found: object,
+        expected: object,
+        mend: str = "Mend `subject` in the study, or load another model.",
+    ) -> None:
+        super().__init__(f"{subject} has {found} {what}, the study says {expected}. {mend}")
 
 
 class NonFiniteActivations(SubjectError):

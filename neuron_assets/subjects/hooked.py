@@ -115,7 +115,8 @@ class HookedSubject:
                 raise LayerOutOfRange(layer_index, self.n_layers, self._name)
         if self._longest is not None and len(self._beginning) + n_tokens > self._longest:
             said = f"{n_tokens} tokens an excerpt" + (" after those of its beginning" if len(self._beginning) else "")
-            raise SubjectMismatch(self._name, "positions", self._longest, said)
+            mend = "Lower `excerpt_length` under `corpus` in the study, or choose another subject."
+            raise SubjectMismatch(self._name, "positions", self._longest, said, mend)
 
     def _read(self, token_ids: Int[np.ndarray, "excerpt token"]) -> Int[torch.Tensor, "excerpt read"]:
         """What the model reads: each excerpt after the tokens that a text begins with."""
