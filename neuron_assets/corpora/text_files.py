@@ -24,7 +24,8 @@ def text_file_rows(files: Iterable[CorpusFile], separator: str | None = None) ->
             if separator is None:
                 yield row(file.name, text.read())
                 continue
-            for number, part in enumerate(_parts(text, separator), 1):
+            # Whatever ends its lines, they are read with one character at the end.
+            for number, part in enumerate(_parts(text, separator.replace("\r\n", "\n")), 1):
                 if part.strip():
                     yield row(f"{file.name}:{number}", part)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.http import HTTPFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +88,23 @@ def test_one_file_is_one_document_or_as_many_as_are_separated(tmp_path: Path) ->
         BadRow("book.txt:4", "no UTF-8 at character 4"),
         Document("book.txt:5", "three"),
     ]
+
+
+def test_a_separator_is_found_whatever_ends_the_lines_of_either(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_bytes(b"one\r\n***\r\ntwo\n***\nthree")
+
+    found = list(text_file_rows(find_files("book.txt", tmp_path), "\r\n***\r\n"))
+
+    assert [row.text for row in found if isinstance(row, Document)] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("name", ["docs[1].jsonl", "docs?.jsonl", "docs*.jsonl"])
+def test_a_file_that_is_called_like_a_glob_is_that_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "docs1.jsonl").write_text('{"text": "other"}', encoding="utf-8")
+    assert names(json_lines(tmp_path, name)) == ["docs1.jsonl:1"]
+    (tmp_path / name).write_text('{"text": "this"}', encoding="utf-8")
+
+    assert json_lines(tmp_path, name) == [Document(f"{name}:1", "this")]
 
 
 @given(
@@ -263,6 +281,27 @@ def test_the_state_of_files_changes_when_one_comes_goes_or_is_written_anew(tmp_p
     states.append(state())
 
     assert len(set(states)) == 4
+
+
+def test_the_state_of_a_file_that_cannot_be_looked_at_names_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no folder", encoding="utf-8")
+
+    with pytest.raises(MissingCorpus, match=r"gone\.jsonl does not exist"):
+        state_of_files(find_files("gone.jsonl", tmp_path))
+    with pytest.raises(UnreadableCorpus, match=r"a\.txt/b\.txt cannot be read: .*Not a directory"):
+        state_of_files(find_files("a.txt/b.txt", tmp_path))
+
+
+def test_the_state_of_a_file_on_a_server_follows_what_the_server_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"size": 3, "ETag": "one", "url": "https://elsewhere/?signed=1"}
+    monkeypatch.setattr(HTTPFileSystem, "info", lambda _self, _path: said)
+    files = find_files("https://localhost/docs.jsonl", Path())
+    first = state_of_files(files)
+    said["url"] = "https://elsewhere/?signed=2"
+    again = state_of_files(files)
+    said["ETag"] = "two"
+
+    assert first == again != state_of_files(files)
 
 
 @pytest.fixture
