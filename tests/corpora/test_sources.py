@@ -29,6 +29,7 @@ from neuron_assets.method.records import Document
 LINES = [{"text": f"text {number}", "id": f"n{number}"} for number in range(3000)]
 PACKED: dict[str, Any] = {
     "gz": gzip.compress,
+    "GZ": gzip.compress,
     "bz2": bz2.compress,
     "zst": lambda raw: pa.compress(raw, "zstd").to_pybytes(),
 }
