@@ -25,7 +25,6 @@ def who_is(name: str, revision: str | None = None) -> str:
     return f"{folder.name}@sha256:{digest.hexdigest()[:16]}"
 
 
-@cache
 def context_length_of(name: str, revision: str | None = None) -> int | None:
     """Tokens that the model can read at once, by its configuration on this machine; None where that does not tell."""
     from transformers import AutoConfig
