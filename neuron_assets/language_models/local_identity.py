@@ -4,7 +4,6 @@ Here: telling without loading the weights. Not here: loading (`local.py`).
 """
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
 from neuron_assets.errors import UnusableModel
