@@ -157,11 +157,11 @@ def new(name: str) -> None:
 @click.option("--minutes", default=60.0, show_default=True)
 def train_bundled_subject(folder: Path, minutes: float) -> None:
     """Train the bundled subject anew on the installed Python's sources."""
-    from neuron_assets.corpora.documents import distinct_documents
+    from neuron_assets.corpora.reading import Reading
     from neuron_assets.corpora.standard_library import is_held_out, standard_library_documents
     from neuron_assets.subjects.bundled.training import Recipe, train
 
-    documents = list(distinct_documents(standard_library_documents()))
+    documents = list(Reading("standard_library", standard_library_documents()))
     texts = [
         [document.text for document in documents if is_held_out(document) is held_out] for held_out in (False, True)
     ]

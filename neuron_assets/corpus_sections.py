@@ -25,6 +25,7 @@ _ENDINGS = {
     ".parquet": "parquet",
 }
 """Whose files end so; what tells how they are packed, such as `.gz`, may stand after it."""
+_WILDCARDS = frozenset("*?[")
 
 
 class _Corpus(Section):
@@ -106,6 +107,13 @@ class Parquet(_InFiles, _Rows):
 
     provider: Literal["parquet"]
 
+    @model_validator(mode="after")
+    def _the_file_is_not_packed(self) -> "Parquet":
+        packed = PurePosixPath(self.file).suffix.lower()
+        if packed in PACKED:
+            raise ValueError(f"Parquet is packed by itself and not read out of `{packed}`: unpack the file")
+        return self
+
 
 class HubDataset(_Rows):
     """A data set of the Hugging Face hub at a commit, or a folder that the library `datasets` can read."""
@@ -166,11 +174,19 @@ def _from_one_line(text: str) -> dict[str, Any]:
         return {"dataset": name, "revision": revision}
     if text == "standard_library":
         return {"provider": text}
-    return {"file" if _ending(text) in _ENDINGS else "folder": text}
+    ending = _ending(text)
+    if ending in _ENDINGS:
+        return {"file": text}
+    if (ending or _WILDCARDS & set(text)) and not text.endswith("/"):
+        raise ValueError(
+            f"{text!r} ends in none of {', '.join(_ENDINGS)}; write `file: {text}` and `provider` beside it, or "
+            f"`folder: {text}` if it is one"
+        )
+    return {"folder": text}
 
 
 def _ending(path: str) -> str:
-    name = PurePosixPath(path)
+    name = PurePosixPath(path.lower())
     return PurePosixPath(name.stem).suffix if name.suffix in PACKED else name.suffix
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuron_assets.few_shot import few_shot_digest
 from neuron_assets.language_models.server_settings import OPENAI, is_openai
@@ -19,7 +19,7 @@ from neuron_assets.method.explaining.layouts import LAYOUTS
 from neuron_assets.method.rules.fitting import RULES_VERSION, RuleParameters
 from neuron_assets.method.simulating.all_at_once import LAYOUT as ALL_AT_ONCE
 from neuron_assets.method.simulating.numbered_json import NUMBERED_JSON
-from neuron_assets.sections import Count, Section, Seed
+from neuron_assets.sections import Count, Section, Seed, provided_by
 
 
 class _Rules(Section):
@@ -224,21 +224,16 @@ class LocalSimulator(_LocalModel):
         return self._identity(layout=ALL_AT_ONCE, few_shot=few_shot_digest())
 
 
-def _with_provider(value: object) -> object:
-    """Rules, where no provider is named."""
-    return {"provider": "rules", **value} if isinstance(value, dict) else value
-
-
 Explainer = Annotated[
     Annotated[
         RulesExplainer | WrittenExplainer | PlantedExplainer | HostedExplainer | LocalExplainer,
         Field(discriminator="provider"),
     ],
-    BeforeValidator(_with_provider),
+    provided_by("rules"),
 ]
 Simulator = Annotated[
     Annotated[RulesSimulator | HostedSimulator | LocalSimulator, Field(discriminator="provider")],
-    BeforeValidator(_with_provider),
+    provided_by("rules"),
 ]
 
 BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {

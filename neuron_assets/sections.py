@@ -8,7 +8,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from neuron_assets.method.calibrated_scores import CALIBRATED_METRICS
 from neuron_assets.method.calibration import CalibrationKind
@@ -30,6 +30,17 @@ Scorer = Literal["simulation", "calibrated", "natural_rate", "unigram_lookup", "
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def provided_by(default: str) -> BeforeValidator:
+    """Of a section whose keys depend on its provider: that may stand alone, and need not be named."""
+
+    def in_full(value: object) -> object:
+        if isinstance(value, str):
+            return {"provider": value}
+        return {"provider": default, **value} if isinstance(value, dict) else value
+
+    return BeforeValidator(in_full)
 
 
 class SplitSection(Section):

@@ -96,7 +96,8 @@ class Study(Section):
         if known is not None and (known.n_layers, known.n_neurons) != (self.subject.n_layers, self.subject.n_neurons):
             raise ValueError(
                 f"subject: {label} has {known.n_layers} layers of {known.n_neurons} neurons, "
-                f"the study says {self.subject.n_layers} of {self.subject.n_neurons}"
+                f"the study says {self.subject.n_layers} of {self.subject.n_neurons}; "
+                "take `n_layers` and `n_neurons` out, or name the subject that has them"
             )
         longest = known.longest_excerpt if known is not None else None
         if longest is not None and self.corpus.excerpt_length > longest:
@@ -158,7 +159,7 @@ class Study(Section):
         if not 0 <= layer_index < self.subject.n_layers:
             raise LayerOutOfRange(layer_index, self.subject.n_layers, self.subject.label)
         if layer_index not in self._unit_sizes.layers:
-            raise LayerWithoutUnits(layer_index, self.units.label, self._unit_sizes.layers)
+            raise LayerWithoutUnits(layer_index, self._unit_sizes.place, self._unit_sizes.layers)
 
     def check_neuron(self, neuron: NeuronId) -> None:
         """Raises LayerOutOfRange, LayerWithoutUnits or NeuronOutOfRange."""
@@ -244,7 +245,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
     """Reads `0-5`, `3` or `0,2,7-9`; raises ValueError on anything else."""
     layers: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*[Ll]?(\d{1,4})(?:\s*-\s*[Ll]?(\d{1,4}))?\s*", part)
+        match = re.fullmatch(r"\s*[Ll]?([0-9]{1,4})(?:\s*-\s*[Ll]?([0-9]{1,4}))?\s*", part)
         if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
             raise ValueError(f"{part.strip()!r} is no layer or range of layers; write 0-5, or 0,2,7-9")
         layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
@@ -257,12 +258,23 @@ def _problem(error: dict[str, Any]) -> str:
     provider = str(location.pop(1)) if location[0:1] and location[0] in _BY_PROVIDER and len(location) > 1 else None
     place = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
-        known = _keys_beside(location, provider)
-        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known keys here: {', '.join(known)}"
-        return f"`{place}` is no key of a study; {hint}"
+        return f"`{place}` is no key of a study; {_probably_meant(location, provider)}"
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in {"model_type", "model_attributes_type"}:
+        message = "keys and values belong here, each on a line below it"
     return f"`{place}`: {message}" if place else message
+
+
+def _probably_meant(location: Sequence[int | str], provider: str | None) -> str:
+    """A key of this section like the one that was written, or else one that another provider would have."""
+    key, known = str(location[-1]), _keys_beside(location, provider)
+    if close := difflib.get_close_matches(key, known, n=1):
+        return f"did you mean `{close[0]}`?"
+    others = _BY_PROVIDER[str(location[0])] if provider is not None else {}
+    if close := difflib.get_close_matches(key, {key for other in others.values() for key in other.model_fields}, n=1):
+        whose = [other for other, section in others.items() if close[0] in section.model_fields]
+        return f"did you mean `{close[0]}`, of the provider {' or '.join(whose)}?"
+    return f"known keys here: {', '.join(known)}"
 
 
 def _keys_beside(location: Sequence[int | str], provider: str | None) -> list[str]:

@@ -4,6 +4,7 @@ Here: what may be written under `subject`, in full or in one line, the sizes tha
 can change a table. Not here: opening a subject (`assets/opening.py`), who explains (`model_sections.py`).
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from neuron_assets.subjects.model_files import stated_size
 ShippedName = Literal["bundled", "bundled_untrained", "planted"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_REPOSITORY = re.compile(r"[A-Za-z0-9_-][\w.-]*(/[A-Za-z0-9_-][\w.-]*)?")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_-][\w.-]*(/[A-Za-z0-9_-][\w.-]*)?", re.ASCII)
 
 
 class ShippedSubject(Section):
@@ -72,18 +73,8 @@ class HuggingFaceSubject(Section):
 
     @model_validator(mode="after")
     def _it_is_always_the_same_model(self) -> "HuggingFaceSubject":
-        if is_folder(self.model):
-            if self.revision is not None:
-                raise ValueError("`revision` goes with a repository of the hub; a folder is known by its contents")
-            return self
-        if not _REPOSITORY.fullmatch(self.model) or ".." in self.model:
-            raise ValueError(f"`model`: {self.model!r} is no repository; write NAME/MODEL, or a folder as ./FOLDER")
-        if not _COMMIT.fullmatch(self.revision or ""):
-            raise ValueError(
-                f"`revision` of {self.model} must be a full commit, 40 hexadecimal digits; `git ls-remote "
-                f"https://huggingface.co/{self.model} HEAD` prints the newest, and the page Files, History lists all. "
-                f"(If {self.model} is a folder, write ./{self.model}.)"
-            )
+        if problem := _identity_problem(self.model, self.revision):
+            raise ValueError(problem)
         return self
 
     @property
@@ -127,6 +118,8 @@ def is_folder(model: str) -> bool:
 
 def written_in_full(subject: object, folder: Path) -> object:
     """What stands under `subject`, with its provider, and its sizes where they are known; raises ValueError."""
+    if subject in (None, ""):
+        raise ValueError("subject: it is empty; write `bundled`, ./FOLDER, or NAME/MODEL@COMMIT of the hub")
     if isinstance(subject, str):
         subject = _from_line(subject)
     if not isinstance(subject, dict):
@@ -134,14 +127,11 @@ def written_in_full(subject: object, folder: Path) -> object:
     subject = {"provider": "hugging_face" if "model" in subject else "bundled", **subject}
     if {"n_layers", "n_neurons"} <= set(subject):
         return subject
-    size = _known_size(subject, folder)
-    if size is None and isinstance(model := subject.get("model"), str):
-        if is_folder(model) and not (folder / model).is_dir():
-            raise ValueError(f"subject: there is no folder {folder / model}")
-        raise ValueError(
-            f"subject: the sizes of {model} are not known. Write `n_layers`, its blocks, and `n_neurons`, the "
-            "width of an MLP's hidden layer: `num_hidden_layers` and `intermediate_size` in its config.json."
-        )
+    size, model = _known_size(subject, folder), subject.get("model")
+    if size is None and subject["provider"] == "hugging_face":
+        if isinstance(model, str) and _identity_problem(model, subject.get("revision")) is None:
+            raise ValueError(f"subject: {_why_no_size(model, folder)}")
+        size = SubjectSize(1, 1)  # it will be refused for what it says of the model; sizes are not asked for as well
     return subject if size is None else {"n_layers": size.n_layers, "n_neurons": size.n_neurons, **subject}
 
 
@@ -151,8 +141,35 @@ def _from_line(line: str) -> dict[str, object]:
         return {"provider": line}
     if is_folder(line):
         return {"model": line}
+    if close := difflib.get_close_matches(line, SHIPPED, n=1):
+        raise ValueError(f"subject: there is no {line}; did you mean `{close[0]}`?")
     model, _, revision = line.partition("@")
     return {"model": model, "revision": revision or None}
+
+
+def _identity_problem(model: str, revision: object) -> str | None:
+    """Why the two may not name the same model tomorrow."""
+    if is_folder(model):
+        told = "`revision` goes with a repository of the hub; a folder is known by its contents"
+        return None if revision is None else told
+    if not _REPOSITORY.fullmatch(model) or ".." in model:
+        return f"`model`: {model!r} is no repository; write NAME/MODEL, or a folder as ./FOLDER"
+    if isinstance(revision, str) and _COMMIT.fullmatch(revision):
+        return None
+    return (
+        f"`revision` of {model} must be a full commit, 40 hexadecimal digits; `git ls-remote "
+        f"https://huggingface.co/{model} HEAD` prints the newest, and the page Files, History lists all. "
+        f"(If {model} is a folder, write ./{model}.)"
+    )
+
+
+def _why_no_size(model: str, folder: Path) -> str:
+    if is_folder(model) and not (folder / model).is_dir():
+        return f"there is no folder {folder / model}"
+    return (
+        f"the sizes of {model} are not known. Write `n_layers`, its blocks, and `n_neurons`, the width of an MLP's "
+        "hidden layer: `num_hidden_layers` and `intermediate_size` in its config.json."
+    )
 
 
 def _known_size(subject: Mapping[str, Any], folder: Path) -> SubjectSize | None:

@@ -1,7 +1,7 @@
 """The section of a study file that says what of the subject is explained: its neurons, directions, latents.
 
-Here: what may be written under `units`, and how many units that makes. Not here: the subject itself (`sections.py`),
-computing units (`subjects/`).
+Here: what may be written under `units`, and how many units that makes. Not here: the subject itself
+(`subject_sections.py`), computing units (`subjects/`).
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from neuron_assets.errors import UnusableUnits
-from neuron_assets.sections import Count, Section
+from neuron_assets.sections import Count, Section, provided_by
 from neuron_assets.subjects.unit_files import (
     CONFIG,
     WEIGHTS,
@@ -31,6 +31,8 @@ class UnitSizes:
     """Of each layer; each sign is one."""
     layers: tuple[int, ...]
     """Those of the subject that have units."""
+    place: object = "the subject"
+    """Where they come from, as messages call it."""
 
 
 class NeuronUnits(Section):
@@ -82,7 +84,7 @@ class DirectionUnits(Section):
             return UnitSizes(self.n_units * (1 + self.signed), tuple(range(n_layers)))
         found = self.read(folder, n_layers)
         _agree(self.n_units, found.n_units, self.file)
-        return UnitSizes(found.n_units * (1 + self.signed), tuple(found.keys))
+        return UnitSizes(found.n_units * (1 + self.signed), tuple(found.keys), found.path)
 
     def read(self, folder: Path, n_layers: int) -> DirectionsFile:
         return read_directions(folder / self.file, n_layers)
@@ -127,7 +129,7 @@ class AutoencoderUnits(Section):
             return UnitSizes(self.n_units, tuple(range(n_layers)))
         found = self.read(folder, n_layers)
         _agree(self.n_units, found.n_units, self.folder)
-        return UnitSizes(found.n_units, tuple(found.folders))
+        return UnitSizes(found.n_units, tuple(found.folders), found.place)
 
     def read(self, folder: Path, n_layers: int) -> AutoencoderFolders:
         return read_autoencoders(folder / self.folder, self.path, n_layers, centred=self.centred)
@@ -136,14 +138,9 @@ class AutoencoderUnits(Section):
         return tuple(path / name for path in self.read(folder, n_layers).folders.values() for name in (CONFIG, WEIGHTS))
 
 
-def _with_provider(value: object) -> object:
-    """Neurons, where no provider is named."""
-    return {"provider": "neurons", **value} if isinstance(value, dict) else value
-
-
 Units = Annotated[
     Annotated[NeuronUnits | DirectionUnits | AutoencoderUnits, Field(discriminator="provider")],
-    BeforeValidator(_with_provider),
+    provided_by("neurons"),
 ]
 
 UNITS_BY_PROVIDER: Mapping[str, type[Section]] = {

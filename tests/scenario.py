@@ -1,9 +1,12 @@
 """The one small world of the tests: two dozen short documents, and a study of the bundled subject over them."""
 
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import yaml
 
+from neuron_assets.assets.study_component import build_study
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 
@@ -68,3 +71,9 @@ def make_project(root: Path, **changes: object) -> tuple[Project, Study]:
     path = write_study(root, **changes)
     (root / "dagster_home").mkdir(exist_ok=True)
     return Project.from_environment({}, root), read_study(path)
+
+
+def assets_of(study: Study) -> set[dg.AssetKey]:
+    """All that its graph has."""
+    definitions: Any = build_study(study).assets
+    return {spec.key for each in definitions for spec in each.specs}

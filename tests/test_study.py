@@ -17,6 +17,7 @@ from neuron_assets.project import BUNDLED_STUDIES, Project
 from neuron_assets.study import Study, parse_layers, read_study
 from neuron_assets.subjects.catalog import SHIPPED, TOKENIZER
 from tests.scenario import CORPUS, write_study
+from tests.subjects.autoencoders import write_autoencoder, written_config
 
 HOSTED = {"provider": "openai_compatible", "model": "parrot"}
 
@@ -192,12 +193,24 @@ def test_written_explanations_of_what_does_not_exist_are_refused(
         pass
 
 
-def test_a_study_that_cannot_be_read_is_shown_with_its_reason(tmp_path: Path) -> None:
-    write_study(tmp_path, "broken", explainr={"provider": "rules"})
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"explainr": {"provider": "rules"}}, "did you mean `explainer`?"),
+        ({"units": {"provider": "directions", "file": "nowhere.safetensors"}}, "the file does not exist"),
+        ({"units": {"provider": "sparse_autoencoders", "folder": "odd"}}, "says `architecture: odd`"),
+    ],
+)
+def test_a_study_that_cannot_be_read_is_shown_with_its_reason(
+    tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    path = write_study(tmp_path, "broken", **changes)
+    odd = written_config(4, 5, "blocks.0.hook_resid_pre", architecture="odd")
+    write_autoencoder(path.parent / "odd" / "layer_0", odd, {})
     graph = build_definitions(Project.from_environment({}, tmp_path)).resolve_asset_graph()
     shown = graph.get(dg.AssetKey(["broken", "unreadable_study"]))
 
-    assert "did you mean `explainer`?" in str(shown.description)
+    assert reason in str(shown.description)
     assert dg.AssetKey(["bundled", "scores"]) in graph.get_all_asset_keys()
 
 

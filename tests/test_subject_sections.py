@@ -74,19 +74,27 @@ def test_a_folder_tells_its_sizes(tmp_path: Path, config: dict[str, object], siz
         ("openai-community/gpt2@main", "`revision` of openai-community/gpt2 must be a full commit"),
         (f"openai-community/gpt2@{COMMIT[:39]}", "must be a full commit"),
         (f"some/model@{COMMIT}", "the sizes of some/model are not known. Write `n_layers`"),
+        ("nobody/nothing@main", "`revision` of nobody/nothing must be a full commit"),
+        ({"model": "nobody/nothing"}, "`revision` of nobody/nothing must be a full commit"),
+        ("bundeld", "there is no bundeld; did you mean `bundled`?"),
+        ("mine", "(If mine is a folder, write ./mine.)"),
+        ("", "it is empty; write `bundled`, ./FOLDER, or NAME/MODEL@COMMIT"),
+        ({"model": "./nowhere", "revision": COMMIT}, "a folder is known by its contents"),
+        ({"modle": "./mine"}, "`subject.modle` is no key of a study; did you mean `model`, of the provider hugging_"),
+        ({"model": "gpt2", "provider": "bundled"}, "did you mean `model`, of the provider hugging_face?"),
         ("./nowhere", "there is no folder"),
         ("./untold", "the sizes of ./untold are not known"),
         ({"model": "./mine", "revision": COMMIT}, "a folder is known by its contents"),
-        ({"model": "../../etc@x/..", "revision": COMMIT}, "there is no folder"),
+        ({"model": "../../etc@x/.."}, "there is no folder"),
         ({"model": "a/b/c", "revision": COMMIT, "n_layers": 1, "n_neurons": 1}, "is no repository; write NAME/MODEL"),
         (
             {"model": "./mine", "n_neurons": 64, "n_layers": 2},
-            "mine has 2 layers of 48 neurons, the study says 2 of 64",
+            "mine has 2 layers of 48 neurons, the study says 2 of 64; take `n_layers` and `n_neurons` out",
         ),
         ({"model": "./mine", "dtype": "float8"}, "`subject.dtype`: Input should be 'float32'"),
         ({"model": "./mine", "dtyp": "float32"}, "`subject.dtyp` is no key of a study; did you mean `dtype`?"),
         ({"provider": "nobody"}, "`subject`: Input tag 'nobody'"),
-        (7, "`subject`"),
+        (7, "`subject`: keys and values belong here"),
     ],
 )
 def test_a_wrong_subject_is_named(tmp_path: Path, subject: object, message: str) -> None:
@@ -98,6 +106,23 @@ def test_a_wrong_subject_is_named(tmp_path: Path, subject: object, message: str)
 
     assert message in str(caught.value)
     assert "Value error" not in str(caught.value)
+
+
+def test_a_subject_that_is_left_empty_is_asked_for(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    path.write_text("subject:\n", encoding="utf-8")
+
+    with pytest.raises(InvalidStudy, match="it is empty; write `bundled`"):
+        read_study(path)
+
+
+@pytest.mark.parametrize("subject", [{"provider": "hugging_face"}, {"model": 7}, {"model": None}])
+def test_a_model_that_is_not_named_is_asked_for_and_nothing_else(tmp_path: Path, subject: object) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        study(tmp_path, subject)
+
+    assert str(caught.value).count("\n  - ") == 1
+    assert "`subject.model`" in str(caught.value)
 
 
 def test_messages_call_a_subject_by_its_name(tmp_path: Path) -> None:

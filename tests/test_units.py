@@ -49,8 +49,9 @@ def study_of(root: Path, units: Any, **changes: Any) -> Study:
     return read_study(write_study(root, units=units, **changes))
 
 
-def test_a_study_that_says_nothing_of_units_is_of_neurons(tmp_path: Path) -> None:
-    silent, told = study_of(tmp_path / "a", None), study_of(tmp_path / "b", {"signed": False})
+@pytest.mark.parametrize("units", [{"signed": False}, "neurons"])
+def test_a_study_that_says_nothing_of_units_is_of_neurons(tmp_path: Path, units: Any) -> None:
+    silent, told = study_of(tmp_path / "a", None), study_of(tmp_path / "b", units)
 
     assert (silent.n_units, silent.layer_indices, silent.subject_label) == (N_NEURONS, (0, 1, 2, 3, 4, 5), "bundled")
     assert lineages(silent) == lineages(told)
@@ -104,7 +105,8 @@ def test_a_layer_without_units_is_refused(tmp_path: Path, units: dict[str, Any])
     write_directions(tmp_path, (1, 4))
     write_latents(tmp_path, (1, 4))
 
-    with pytest.raises(LayerWithoutUnits, match=r"Layer 2 has no units in .*; layers that have: 1, 4"):
+    place = tmp_path / "studies" / "tiny" / str(units.get("file", units.get("folder")))
+    with pytest.raises(LayerWithoutUnits, match=f"Layer 2 has no units in {place}; layers that have: 1, 4"):
         study_of(tmp_path, units, layers=[1, 2])
     with pytest.raises(LayerWithoutUnits):
         study_of(tmp_path, units).check_layer(0)
@@ -134,6 +136,11 @@ def test_a_number_that_is_not_the_files_is_refused(tmp_path: Path, units: dict[s
     ("units", "said"),
     [
         ({"provider": "heads"}, "units"),
+        ("directions", "`units.file`: Field required"),
+        ("heads", "Input tag 'heads'"),
+        (7, "`units`: keys and values belong here"),
+        ({"fiel": FILE}, r"`units.fiel` is no key of a study; did you mean `file`, of the provider directions\?"),
+        ({"folder": "saes"}, r"did you mean `folder`, of the provider sparse_autoencoders\?"),
         ({"signd": True}, r"`units.signd` is no key of a study; did you mean `signed`\?"),
         (DIRECTIONS | {"at": "logits"}, "units.at"),
         ({"provider": "directions"}, "`units.file`"),
@@ -144,7 +151,7 @@ def test_a_number_that_is_not_the_files_is_refused(tmp_path: Path, units: dict[s
         (LATENTS | {"path": "a/../../{layer}"}, "it names a folder below `folder`"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, units: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, units: Any, said: str) -> None:
     with pytest.raises(InvalidStudy, match=said):
         study_of(tmp_path, units)
 

@@ -6,11 +6,15 @@ Put here: writing and reading it, and refusing one that is of something else. Ke
 
 import json
 import logging
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError, safe_open
 from upath import UPath
 
 from neuron_assets.tables.writing_aside import is_local, written_aside
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
     from neuron_assets.subjects.harvest import Checkpoint
 
+_DAMAGE = (SafetensorError, OSError, OverflowError, ValueError, LookupError, TypeError)
+"""What reading a file may raise that is not whole, or in which something else stands."""
 _LAYOUT = "1"
 """Raised when the state of a pass changes."""
 
@@ -42,28 +48,36 @@ class CheckpointFile:
 
     def layers(self) -> Sequence[int]:
         """Those of the pass that can be gone on with; none where there is none. One that cannot is removed."""
-        told = self._told()
-        return [] if told is None else json.loads(told["layers"])
+        if not self.path.exists():
+            return []
+        try:
+            told = self._metadata()
+            layers = [int(layer) for layer in json.loads(told["layers"])]
+        except _DAMAGE as error:
+            self._refuse(f"it cannot be read ({error})")
+            return []
+        other = [name for name, made_from in self._made_from.items() if told.get(name) != made_from]
+        if other:
+            self._refuse(f"it is of another {', another '.join(other)}")
+        return [] if other else layers
 
     def is_due(self) -> bool:
         return time.monotonic() - self._last >= self.every_seconds
 
     def write(self, checkpoint: "Checkpoint") -> None:
         """Where it cannot be written, the log says so, the one before stays, and the pass goes on."""
-        from safetensors import SafetensorError
-        from safetensors.torch import save, save_file
+        from safetensors.torch import save_file
 
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.state.items()}
         place = {"n_done": checkpoint.n_done, "batch_size": checkpoint.batch_size}
         lowered = {"batch_size_lowered_from": checkpoint.batch_size_lowered_from}
         told = {**self._made_from, "layers": json.dumps(self._layers), "place": json.dumps(place | lowered)}
         try:
-            with written_aside(self.path) as aside:
-                if is_local(aside):
-                    save_file(tensors, aside.path, told)
-                else:
-                    aside.write_bytes(save(tensors, told))
-        except (OSError, SafetensorError) as error:
+            tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.state.items()}
+            with written_aside(self.path) as aside, _on_disk(aside) as file:
+                save_file(tensors, file, told)
+                if not is_local(aside):
+                    aside.fs.put_file(file, aside.path)
+        except (OSError, SafetensorError, MemoryError, RuntimeError) as error:  # the last is torch's want of memory
             self.log.warning("How far the pass has come could not be written to %s: %s", self.path, error)
         self._last = time.monotonic()
 
@@ -71,10 +85,13 @@ class CheckpointFile:
         """Of the pass of these layers, if there is one."""
         from neuron_assets.subjects.harvest import Checkpoint
 
-        told = self._told()
-        if told is None or json.loads(told["layers"]) != [*self._layers]:
+        if not self._layers or self.layers() != [*self._layers]:
             return None
-        return Checkpoint(**json.loads(told["place"]), state=self._tensors())
+        try:
+            return Checkpoint(**json.loads(self._metadata()["place"]), state=self._tensors())
+        except _DAMAGE as error:
+            self._refuse(f"it cannot be read ({error})")
+            return None
 
     def remove(self) -> None:
         """Once what it leads to stands."""
@@ -84,38 +101,33 @@ class CheckpointFile:
     def _made_from(self) -> Mapping[str, str]:
         return {"layout": _LAYOUT, **self.made_from}
 
-    def _told(self) -> Mapping[str, str] | None:
-        """What the file says of itself, if it can be gone on from."""
-        from safetensors import SafetensorError
-
-        if not self.path.exists():
-            return None
-        try:
-            told = self._metadata()
-        except (SafetensorError, OSError) as error:
-            self._refuse(f"it cannot be read ({error})")
-            return None
-        other = [name for name, made_from in self._made_from.items() if told.get(name) != made_from]
-        if other:
-            self._refuse(f"it is of another {', another '.join(other)}")
-            return None
-        return told
-
     def _refuse(self, why: str) -> None:
         self.log.warning("The checkpoint %s is not gone on from, and removed: %s.", self.path, why)
-        self.remove()
+        with suppress(OSError):  # the next one takes its place
+            self.remove()
 
     def _metadata(self) -> Mapping[str, str]:
-        from safetensors import safe_open
-
         if is_local(self.path):
             with safe_open(self.path.path, framework="pt") as file:
                 return file.metadata() or {}
         with self.path.open("rb") as remote:  # the header: its length, then JSON
             header = json.loads(remote.read(int.from_bytes(remote.read(8), "little")))
-        return dict(header.get("__metadata__", {}))
+        return dict(header["__metadata__"])
 
     def _tensors(self) -> "Mapping[str, torch.Tensor]":
-        from safetensors.torch import load, load_file
+        from safetensors.torch import load_file
 
-        return load_file(self.path.path) if is_local(self.path) else load(self.path.read_bytes())
+        with _on_disk(self.path) as file:
+            if not is_local(self.path):
+                self.path.fs.get_file(self.path.path, file)
+            return load_file(file)
+
+
+@contextmanager
+def _on_disk(path: UPath) -> Iterator[str]:
+    """The file itself; of one elsewhere, a copy to write or fetch it by: in memory it would be there twice."""
+    if is_local(path):
+        yield path.path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield str(Path(folder) / path.name)

@@ -54,6 +54,7 @@ class Speed(dg.Config):
 
     device: str = Field(
         default="auto",
+        pattern="^(auto|cpu|mps|cuda(:([0-9]+|all))?)$",
         description="cpu, cuda, cuda:1, mps, or cuda:all for several GPUs; auto takes a GPU where one is.",
     )
     batch_size: int | None = Field(
@@ -117,6 +118,7 @@ class ForwardPasses:
             **self.shared.made_from,
             "batch size": str(self.speed.batch_size or "fitting"),
             "device": self.speed.device,
+            "memory limit": str(self.speed.most_memory_gb or "fitting"),  # another cuts layers into other passes
         }
         seconds = self.speed.checkpoint_minutes * 60
         return CheckpointFile(self.shared.checkpoint, made_from, seconds, self.log)

@@ -11,6 +11,7 @@ checkpoint holds (`checkpoint_file.py`).
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import dagster as dg
@@ -26,6 +27,7 @@ from neuron_assets.study import Study
 from neuron_assets.tables.parquet import TableFacts, content_hash, read_table, write_table
 from neuron_assets.tables.store import CHECKPOINT, TableStore, owner_of
 from neuron_assets.tables.validation import checked
+from neuron_assets.tables.writing_aside import begun_for
 
 FORWARD = ("activations", "neuron_statistics")
 MADE_BY_RUN = "run_of_the_pass"
@@ -95,12 +97,13 @@ class SharedPass:
     def claim(self) -> None:
         """Makes this run's own what runs and backfills left that are over; removes what nobody can use."""
         for path in list(self.folder.iterdir()) if self.folder.exists() else ():
-            owner = owner_of(path)
+            whole = begun_for(path) or path
+            owner = owner_of(whole)
             if owner is None or owner == self.owner or not is_over(self.instance, owner):
                 continue
-            claimed = path.with_name(self.owner + path.name.removeprefix(owner))
-            if path.name.endswith(CHECKPOINT) or self._stands(path):
-                path.rename(claimed)
+            if path == whole and (path.name.endswith(CHECKPOINT) or self._stands(path)):
+                with suppress(FileNotFoundError):  # another run was first
+                    path.rename(path.with_name(self.owner + path.name.removeprefix(owner)))
             else:
                 path.unlink(missing_ok=True)
 

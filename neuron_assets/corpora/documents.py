@@ -5,7 +5,7 @@ Here: what holds for rows of any source. Not here: the sources (one file each), 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neuron_assets.method.records import Document
@@ -66,31 +66,13 @@ def row_of_fields(values: Mapping[str, object], fields: Fields, where: str) -> R
     return row(str(name), values[fields.text], where)
 
 
-def distinct_documents(documents: Iterable[Document]) -> Iterator[Document]:
-    """In their order, without those whose text an earlier one has had: no text may stand in two pools."""
-    seen: set[bytes] = set()
-    for document in documents:
-        mark = text_mark(document.text)
-        if mark not in seen:
-            seen.add(mark)
-            yield document
-
-
 def text_mark(text: str) -> bytes:
     """Sixteen bytes that two texts have in common only where they are the same."""
     return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).digest()
 
 
-def documents_digest(documents: Iterable[Document]) -> str:
-    """Sixteen hexadecimal digits of all names and texts, in their order."""
-    digest = Digest()
-    for document in documents:
-        digest.add(document)
-    return str(digest)
-
-
 class Digest:
-    """The digest of documents that come one after the other."""
+    """Sixteen hexadecimal digits of all names and texts, in their order."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()

@@ -24,7 +24,7 @@ def text_file_rows(files: Iterable[CorpusFile], separator: str | None = None) ->
             if separator is None:
                 yield row(file.name, text.read())
                 continue
-            for number, part in enumerate(_parts(text, separator), 1):
+            for number, part in enumerate(_parts(text, _read_as(separator)), 1):
                 if part.strip():
                     yield row(f"{file.name}:{number}", part)
 
@@ -32,6 +32,11 @@ def text_file_rows(files: Iterable[CorpusFile], separator: str | None = None) ->
 def _as_text(opened: IO[bytes]) -> io.TextIOWrapper:
     """Bytes that are no UTF-8 come as half surrogates, which `row` finds: they spoil their document, not the file."""
     return io.TextIOWrapper(opened, encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _read_as(separator: str) -> str:
+    """What it becomes within a text, where every line ends with the same character whatever ended it in the file."""
+    return separator.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _parts(text: IO[str], separator: str) -> Iterator[str]:

@@ -121,16 +121,20 @@ class NeuronsNotHeard(SubjectError):
 
 
 class UnusableSubject(SubjectError):
-    def __init__(self, subject: str, reason: str) -> None:
-        super().__init__(f"The subject {subject} cannot be used: {reason}. Mend `subject` in the study.")
+    def __init__(self, subject: str, reason: str, mend: str = "Mend `subject` in the study.") -> None:
+        super().__init__(f"The subject {subject} cannot be used: {reason}. {mend}")
 
 
 class SubjectMismatch(SubjectError):
-    def __init__(self, subject: str, what: str, found: object, expected: object) -> None:
-        super().__init__(
-            f"{subject} has {found} {what}, the study says {expected}. "
-            "Mend `subject` in the study, or load another model."
-        )
+    def __init__(
+        self,
+        subject: str,
+        what: str,
+        found: object,
+        expected: object,
+        mend: str = "Mend `subject` in the study, or load another model.",
+    ) -> None:
+        super().__init__(f"{subject} has {found} {what}, the study says {expected}. {mend}")
 
 
 class NonFiniteActivations(SubjectError):

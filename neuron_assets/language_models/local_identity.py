@@ -4,10 +4,10 @@ Here: telling without loading the weights. Not here: loading (`local.py`).
 """
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
 from neuron_assets.errors import UnusableModel
+from neuron_assets.file_digests import file_digest
 
 READ = (".safetensors", ".json", ".jinja", ".model", "merges.txt", "vocab.txt")
 """Ends of the names of the files of a folder that can change what a model says."""
@@ -20,12 +20,10 @@ def who_is(name: str, revision: str | None = None) -> str:
         return f"{name}@{_commit(name, revision)}"
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.name.endswith(READ)):
-        state = path.stat()
-        digest.update(f"{path.name} {_digest(path, state.st_size, state.st_mtime_ns)}\n".encode())
+        digest.update(f"{path.name} {file_digest(path)}\n".encode())
     return f"{folder.name}@sha256:{digest.hexdigest()[:16]}"
 
 
-@cache
 def context_length_of(name: str, revision: str | None = None) -> int | None:
     """Tokens that the model can read at once, by its configuration on this machine; None where that does not tell."""
     from transformers import AutoConfig
@@ -35,12 +33,6 @@ def context_length_of(name: str, revision: str | None = None) -> int | None:
     except (OSError, ValueError):
         return None
     return getattr(config.get_text_config(), "max_position_embeddings", None)
-
-
-@cache  # weights are large, and asked for once a layer; a file that was written again has another time
-def _digest(path: Path, _size: int, _written_at: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _commit(name: str, revision: str | None) -> str:

@@ -36,15 +36,15 @@ class Document:
 
 _PLACES = r"(mlp\.hook_post|(mlp\.|ffn\.)(c_proj|down_proj|dense_4h_to_h|fc_out|fc2)|fc2)"
 _SPELLINGS = (
-    r"[Ll]?(?P<layer>\d{1,4})[Nn./](?P<neuron>\d{1,7})",
-    rf"([A-Za-z_]\w*\.)+(?P<layer>\d{{1,4}})\.{_PLACES}([:.](?=\d+$)|\[(?=\d+\]$))(?P<neuron>\d{{1,7}})\]?",
+    r"[Ll]?(?P<layer>[0-9]{1,4})[Nn./](?P<neuron>[0-9]{1,7})",
+    rf"([A-Za-z_]\w*\.)+(?P<layer>[0-9]{{1,4}})\.{_PLACES}([:.](?=[0-9]+$)|\[(?=[0-9]+\]$))(?P<neuron>[0-9]{{1,7}})\]?",
 )
 """Of a neuron. In a model's own names it is an input of its MLP's output projection."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class NeuronId:
-    """One unit of one layer's MLP, after its non-linearity; both indices start at 0."""
+    """One unit of a layer, such as a neuron of its MLP; both indices start at 0."""
 
     layer_index: int
     neuron_index: int

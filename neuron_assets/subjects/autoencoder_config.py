@@ -26,7 +26,7 @@ SITES: Mapping[str, Site] = {
     "mlp.hook_post": "neurons",
 }
 """By the ending of TransformerLens' name of the place."""
-_CENTRING = "center_writing_weights"
+_KWARGS, _CENTRING = "model_from_pretrained_kwargs", "center_writing_weights"
 _WITHOUT_EFFECT = frozenset(
     {"fold_ln", "center_unembed", "fold_value_biases", "n_devices", "device", "device_map", "dtype", "torch_dtype"}
 )
@@ -89,9 +89,10 @@ class _Written(BaseModel):
 def read_autoencoder_config(path: Path, layer_index: int) -> AutoencoderConfig:
     """Raises UnusableUnits where the file is damaged or of another layer, UnknownAutoencoder where it asks for more."""
     written = _read(path)
-    topk = written.architecture == "topk" or written.activation_fn == "topk"
+    functions = ("relu", "topk") if written.architecture in {"standard", "topk"} else ("relu",)
+    topk = written.architecture == "topk" or (written.architecture == "standard" and written.activation_fn == "topk")
     kind = _known(path, "architecture", "topk" if topk else written.architecture, get_args(Kind))
-    _known(path, "activation_fn", written.activation_fn, ("relu", "topk"))
+    _known(path, "activation_fn", written.activation_fn, functions)
     _known(path, "reshape_activations", written.reshape_activations, ("none",))
     _known(path, "hook_head_index", written.hook_head_index, (None,))
     n_active = written.k or (written.activation_fn_kwargs or {}).get("k", 0)
@@ -132,7 +133,7 @@ def _known(path: Path, key: str, value: Any, known: tuple[Any, ...]) -> Any:
 
 
 def _site(path: Path, hook_name: str, layer_index: int) -> Site:
-    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", hook_name)
+    match = re.fullmatch(r"blocks\.([0-9]+)\.(.+)", hook_name)
     if match is None or match[2] not in SITES:
         raise UnknownAutoencoder(path, "hook_name", hook_name, [f"blocks.{layer_index}.{ending}" for ending in SITES])
     if int(match[1]) != layer_index:
@@ -150,7 +151,6 @@ def _centred(path: Path, opened: Mapping[str, Any] | None) -> bool | None:
         return None
     for key, value in opened.items():
         if value and key not in {_CENTRING, *_WITHOUT_EFFECT}:
-            raise UnknownAutoencoder(
-                path, f"model_from_pretrained_kwargs.{key}", value, [_CENTRING, *sorted(_WITHOUT_EFFECT)]
-            )
-    return bool(opened.get(_CENTRING))
+            raise UnknownAutoencoder(path, f"{_KWARGS}.{key}", value, [_CENTRING, *sorted(_WITHOUT_EFFECT)])
+    centred: bool = _known(path, f"{_KWARGS}.{_CENTRING}", opened.get(_CENTRING) or False, (True, False))
+    return centred

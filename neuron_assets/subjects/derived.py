@@ -5,12 +5,14 @@ Here: a subject around a model that can be listened to. Not here: the functions 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from neuron_assets.errors import UnusableUnits
 from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Listenable, Receive
 
@@ -68,3 +70,12 @@ class DerivedSubject:
             receive(layer_index, self._opened[layer_index](heard))
 
         self._subject.listen(token_ids, layers, self._units.site, compute)
+
+
+def check_numbers(path: Path, name: str, tensor: torch.Tensor) -> None:
+    """Raises UnusableUnits unless a tensor of that file holds floating numbers, all of them finite."""
+    if not tensor.is_floating_point():
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise UnusableUnits(path, f"`{name}` holds {dtype}", "Floating numbers are needed, such as float32.")
+    if not tensor.float().isfinite().all():  # in the narrowest dtypes it cannot be asked
+        raise UnusableUnits(path, f"`{name}` holds what is no finite number", "Write or take the file anew.")

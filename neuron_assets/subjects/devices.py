@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SHARE_HELD = 8
 """Up to one part in so many of a GPU's memory are activations of layers that wait to be settled together."""
+_SIGNS_OF_WANT = ("allocate memory", "out of memory", "alloc_failed")
 
 
 def works_in_small_steps(device: torch.device) -> bool:
@@ -45,8 +46,10 @@ def bytes_to_hold(device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
+    """What torch keeps of a GPU's memory for itself, and has lent to nobody, counts as free."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     return int(psutil.virtual_memory().available)
 
 
@@ -57,7 +60,7 @@ def let_go() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what torch, its CPU allocator or numpy raises when there is no memory left."""
+    """Whether that is what torch, its libraries, its CPU allocator or numpy raise when there is no memory left."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS_OF_WANT)
     )

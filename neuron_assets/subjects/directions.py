@@ -9,8 +9,8 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch.nn.functional import linear
 
-from neuron_assets.errors import UnusableUnits
-from neuron_assets.subjects.derived import Compute, DerivedSubject, Units
+from neuron_assets.errors import LayerWithoutUnits, UnusableUnits
+from neuron_assets.subjects.derived import Compute, DerivedSubject, Units, check_numbers
 from neuron_assets.subjects.sites import Site
 from neuron_assets.subjects.subject import Listenable
 from neuron_assets.subjects.unit_files import DirectionsFile
@@ -20,6 +20,8 @@ def open_directions(subject: Listenable, file: DirectionsFile, site: Site) -> De
     """The model's layers with these directions as their units; a layer's matrix is read when it is first heard."""
 
     def open_layer(layer_index: int, heard: Float[torch.Tensor, "excerpt token width"]) -> Compute:
+        if layer_index not in file.keys:
+            raise LayerWithoutUnits(layer_index, file.path, file.keys)
         key = file.keys[layer_index]
         with safe_open(file.path, framework="pt") as opened:
             matrix = opened.get_tensor(key)
@@ -34,5 +36,4 @@ def _check(file: DirectionsFile, key: str, matrix: torch.Tensor, width: int, hea
     if matrix.shape[1] != width:
         reason = f"the directions of `{key}` are {matrix.shape[1]} numbers wide, the {heard} is {width} wide"
         raise UnusableUnits(file.path, reason, "Mend `at` or `file` under `units`, or choose another subject.")
-    if not matrix.is_floating_point() or not matrix.isfinite().all():
-        raise UnusableUnits(file.path, f"`{key}` holds what is no finite number", "Write the file anew.")
+    check_numbers(file.path, key, matrix)

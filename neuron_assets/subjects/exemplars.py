@@ -112,7 +112,7 @@ def let_in(offered: Sequence[tuple[TopExcerpts, Block]]) -> None:
     """Lets in what ranks higher than what is kept, each layer for itself; all of one pool, batch and device.
 
     Blocks must come in ascending order of excerpts. How much enters has to be read off the device before it can be
-    written, which makes a GPU wait: so all layers are read off together, four times in all.
+    written, which makes a GPU wait: so all layers are read off together, five times in all.
     """
     n_kept = offered[0][0].n_kept
     if n_kept == 0:

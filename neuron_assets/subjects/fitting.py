@@ -72,8 +72,8 @@ def layer_groups(layers: Sequence[int], bytes_a_layer: int, most_bytes: int) -> 
 
 
 def bytes_for_state(device: torch.device) -> int:
-    """Of the memory that is free now."""
-    return int(devices.free_bytes(device) * _SHARE_OF_STATE)
+    """Of the memory that is free now, there and beside the CPU: what is kept on a GPU ends up here, all at once."""
+    return int(min(map(devices.free_bytes, (device, torch.device("cpu")))) * _SHARE_OF_STATE)
 
 
 def fitting_batch_size(lent: Lent, bytes_of_state: int) -> int:

@@ -107,6 +107,7 @@ def harvest(  # noqa: PLR0913  # the last three cannot change the result
     resumed_at = found.n_done if found else None
     while True:
         under_way = _Pass(subject, token_ids, corpus, sorted(set(layers)), plan, found)
+        found = None  # it lets go of the checkpoint as soon as its layers have taken up their state
         try:
             n_batches = under_way.run(size, lowered_from, on_progress, times_run, checkpoints)
             counts = int(times_run.max()), n_batches, int(times_run.sum()) * token_ids.shape[1]
@@ -117,7 +118,7 @@ def harvest(  # noqa: PLR0913  # the last three cannot change the result
             if size == 1:
                 raise OutOfMemory(subject.name, len(under_way.layers)) from error
         # Only here, where the error has let go of them, are the tensors of the failed batch gone.
-        found, size, lowered_from = None, size // 2, lowered_from or size
+        size, lowered_from = size // 2, lowered_from or size
         del under_way
         devices.let_go()
         found = checkpoints.read() if checkpoints else None
@@ -180,7 +181,8 @@ class _Pass:
         with _one_thread():
             if layer_index not in self._states:
                 self._states[layer_index] = self._begin(layer_index, activations[0])
-            excerpts = torch.from_numpy(batch.excerpts).to(device)
+            # Blocking, it would wait for the GPU at every layer; the numbers are on their way when it returns.
+            excerpts = torch.from_numpy(batch.excerpts).to(device, non_blocking=True)
             self._waiting.append(self._states[layer_index].offer(batch, activations, excerpts))
         if sum(waiting.block.activations.nbytes for waiting in self._waiting) > devices.bytes_to_hold(device):
             self._settle()

@@ -26,13 +26,14 @@ from neuron_assets.subjects.subject import Receive
 
 WRITTEN_OUT_TANH_GELUS = (NewGELUActivation, FastGELUActivation, BloomGelu)
 
+_NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm", "post_norm2")
+"""What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
+_FACTORS_AFTER_MLP = ("residual_multiplier", "residual_scale")
+"""And by what some (Granite, MiniCPM 3) multiply it then."""
+
 
 class _Heard(Exception):
     """Ends a forward pass: everything that was asked for is heard."""
-
-
-_NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
-"""What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
 
 
 class HookedSubject:
@@ -114,7 +115,8 @@ class HookedSubject:
                 raise LayerOutOfRange(layer_index, self.n_layers, self._name)
         if self._longest is not None and len(self._beginning) + n_tokens > self._longest:
             said = f"{n_tokens} tokens an excerpt" + (" after those of its beginning" if len(self._beginning) else "")
-            raise SubjectMismatch(self._name, "positions", self._longest, said)
+            mend = "Lower `excerpt_length` under `corpus` in the study, or choose another subject."
+            raise SubjectMismatch(self._name, "positions", self._longest, said, mend)
 
     def _read(self, token_ids: Int[np.ndarray, "excerpt token"]) -> Int[torch.Tensor, "excerpt read"]:
         """What the model reads: each excerpt after the tokens that a text begins with."""
@@ -128,8 +130,9 @@ class HookedSubject:
         """The excerpts' own tokens. Some models have all tokens in one row by then."""
         n_excerpts, n_tokens = shape
         n_read = len(self._beginning) + n_tokens
-        if values[..., 0].numel() != n_excerpts * n_read:
-            raise NeuronsNotHeard(self._name, layer_index, f"its shape is {tuple(values.shape)}")
+        if values.shape[:-1] not in {(n_excerpts, n_read), (n_excerpts * n_read,)}:
+            came = f"they came as {list(values.shape)}, not as {n_excerpts} excerpts of {n_read} tokens"
+            raise NeuronsNotHeard(self._name, layer_index, came)
         return values.reshape(n_excerpts, n_read, values.shape[-1])[:, len(self._beginning) :]
 
 
@@ -153,7 +156,10 @@ def _hook(block: nn.Module, projection: nn.Module, site: Site, hear: Callable[[t
         case "mlp_output":
             norms = (getattr(block, name) for name in _NORMS_AFTER_MLP if hasattr(block, name))
             last: nn.Module = next(norms, projection)
-            return last.register_forward_hook(lambda _module, _inputs, output: hear(output))
+            factor: float = next((getattr(block, name) for name in _FACTORS_AFTER_MLP if hasattr(block, name)), 1.0)
+            return last.register_forward_hook(
+                lambda _module, _inputs, output: hear(output if factor == 1 else output * factor)
+            )
         case "residual_before":
             return block.register_forward_pre_hook(
                 lambda _module, inputs, named: hear(inputs[0] if inputs else named["hidden_states"]), with_kwargs=True

@@ -5,7 +5,7 @@ before and after it. Not here: where a model keeps its neurons (`families.py`), 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -26,6 +27,7 @@ from transformers import (
 )
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 from transformers.utils import logging as library_log
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from neuron_assets.errors import UnusableSubject
 from neuron_assets.subjects.families import anatomy
@@ -69,9 +71,10 @@ def open_hugging_face(
     tokenizer = _open_tokenizer(source)
     model = _open_model(source, dtype, device)
     with _told_of(source):
-        _check_vocabulary(source, tokenizer, model)
+        pieces = Pieces(tokenizer.backend_tokenizer)  # first: padding, which it switches off, would count as beginning
         before = _tokens_before(source, tokenizer, model.config, beginning)
-        return HookedSubject(source.label, model, Pieces(tokenizer.backend_tokenizer), before)
+        _check_vocabulary(source, tokenizer, model, before)
+        return HookedSubject(source.label, model, pieces, before)
 
 
 def open_hugging_face_pieces(source: Source) -> Pieces:
@@ -82,6 +85,9 @@ def open_hugging_face_pieces(source: Source) -> Pieces:
 def _open_tokenizer(source: Source) -> FastTokenizer:
     if source.revision is None and not Path(source.path).is_dir():
         raise UnusableSubject(source.label, f"there is no folder {source.path}")
+    if source.revision is not None and Path(source.path).exists():  # the library would open that, whatever it holds
+        reason = f"{Path(source.path).absolute()} has the name of the repository and would be taken for it"
+        raise UnusableSubject(source.label, reason, "Start from another folder, or name the folder as ./FOLDER.")
     with _told_of(source):
         tokenizer = AutoTokenizer.from_pretrained(source.path, **source.arguments)
     if not isinstance(tokenizer, FastTokenizer):
@@ -91,8 +97,9 @@ def _open_tokenizer(source: Source) -> FastTokenizer:
 
 def _open_model(source: Source, dtype: DType, device: str) -> PreTrainedModel:
     with _told_of(source):
+        _check_no_adapter(source)
         config = AutoConfig.from_pretrained(source.path, **source.arguments)
-    _check_config(source, config)
+        _check_config(source, config)
     _check_device(source, device)
     kind: Any = MODEL_MAPPING[type(config)]
     # Set, not asked for: the library would do as config.json says, which may name a kernel of anybody's.
@@ -107,23 +114,40 @@ def _open_model(source: Source, dtype: DType, device: str) -> PreTrainedModel:
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
             device_map="auto" if device == EVERY_GPU else None,
             **source.arguments,
         )
         model.requires_grad_(requires_grad=False)
         if device != EVERY_GPU:
             model.to(_device(device))
-    if missing := sorted(loading["missing_keys"]):
-        # The library would leave them as they were drawn, and only warn.
-        reason = f"its files lack {len(missing)} of its weights, {missing[0]} first"
-        raise UnusableSubject(source.label, reason)
+    _check_complete(source, loading)
     opened: PreTrainedModel = model
     return opened
 
 
+def _check_complete(source: Source, loading: Mapping[str, Any]) -> None:
+    """The library would leave such weights as they were drawn, and only warn."""
+    if missing := sorted(loading["missing_keys"]):
+        reason = f"its files lack {len(missing)} of its weights, {missing[0]} first"
+        raise UnusableSubject(source.label, reason)
+    if others := sorted(loading["mismatched_keys"]):
+        name, found, expected = others[0]
+        told = f"{name} is {list(found)}, its config.json asks for {list(expected)}"
+        raise UnusableSubject(source.label, f"{len(others)} of its weights have another shape: {told}")
+
+
+def _check_no_adapter(source: Source) -> None:
+    told = {name: source.arguments[name] for name in ("revision", "local_files_only")}
+    if find_adapter_config_file(source.path, **told) is not None:
+        reason = "it is an adapter of another model (adapter_config.json): merge the two, save that, and take it"
+        raise UnusableSubject(source.label, reason)
+
+
 def _check_config(source: Source, config: PreTrainedConfig) -> None:
     masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder or masked:
+    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and type(config) in MODEL_MAPPING
+    if not known or config.is_encoder_decoder or masked:
         raise UnusableSubject(source.label, f"a {config.model_type} model is no causal language model")
     if getattr(config, "quantization_config", None) is not None:
         reason = "its weights are quantised, and what its neurons do is not what the model's own would; take the full"
@@ -132,14 +156,13 @@ def _check_config(source: Source, config: PreTrainedConfig) -> None:
 
 def _check_device(source: Source, asked: str) -> None:
     if asked == EVERY_GPU and find_spec("accelerate") is None:
-        reason = f"the device {EVERY_GPU} needs the library accelerate: pip install 'neuron-assets[gpu]'"
-        raise UnusableSubject(source.label, reason)
+        reason = f"the device {EVERY_GPU} needs the library accelerate"
+        raise UnusableSubject(source.label, reason, "pip install 'neuron-assets[gpu]'")
     try:
         torch.empty(0, device=_device("cuda" if asked == EVERY_GPU else asked))
     except (RuntimeError, AssertionError) as error:
-        raise UnusableSubject(
-            source.label, f"there is no device {asked} here ({str(error).splitlines()[0]})"
-        ) from error
+        reason = f"there is no device {asked} here ({str(error).splitlines()[0]})"
+        raise UnusableSubject(source.label, reason, "Mend `device` in the run config of `activations`.") from error
 
 
 def _device(asked: str) -> torch.device:
@@ -150,11 +173,15 @@ def _device(asked: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _check_vocabulary(source: Source, tokenizer: FastTokenizer, model: PreTrainedModel) -> None:
-    """Special tokens may be more than the model knows: no text holds them."""
+def _check_vocabulary(
+    source: Source, tokenizer: FastTokenizer, model: PreTrainedModel, before: tuple[int, ...]
+) -> None:
+    """Special tokens may be more than the model knows where no text is read after them: no text holds them."""
     embeddings: Any = model.get_input_embeddings()
     n_known = len(embeddings.weight)
-    n_read = 1 + max(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), default=-1)
+    own = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
+    added = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    n_read = 1 + max([*own, *(each for each, token in added.items() if not token.special), *before], default=-1)
     if n_read > n_known:
         reason = f"its tokenizer writes {n_read} tokens, and the model knows {n_known}: they belong to different models"
         raise UnusableSubject(source.label, reason)
@@ -175,6 +202,12 @@ def _tokens_before(
     return (int(token_id),)
 
 
+_COMPLAINTS = (
+    *(OSError, ValueError, RuntimeError, AssertionError, KeyError, ImportError, SafetensorError),
+    *(StrictDataclassError, TypeError, AttributeError),  # of a config.json that says what nobody expects
+)
+
+
 @contextmanager
 def _told_of(source: Source) -> Iterator[None]:
     """Inside, whatever the libraries complain of becomes UnusableSubject, and they report nothing else.
@@ -183,10 +216,13 @@ def _told_of(source: Source) -> Iterator[None]:
     """
     verbosity = library_log.get_verbosity()
     library_log.set_verbosity(logging.ERROR)
+    bars = library_log.set_tqdm_hook(lambda make, given, named: make(*given, **{**named, "disable": True}))
     try:
         yield
-    except (OSError, ValueError, RuntimeError, AssertionError, KeyError, ImportError, SafetensorError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise UnusableSubject(source.label, lines[0] if lines else type(error).__name__) from error
+    except _COMPLAINTS as error:
+        told = f"the library knows no {error}" if isinstance(error, KeyError) else str(error)
+        lines = [line.strip() for line in told.splitlines() if line.strip()]
+        raise UnusableSubject(source.label, " ".join(lines[:2]).rstrip(".") or type(error).__name__) from error
     finally:
         library_log.set_verbosity(verbosity)
+        library_log.set_tqdm_hook(bars)

@@ -6,11 +6,11 @@ Here: reading config.json, and digests. Not here: opening the model (`hugging_fa
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from neuron_assets.errors import UnusableSubject
+from neuron_assets.file_digests import file_digest
 from neuron_assets.subjects.catalog import SubjectSize
 
 OF_WEIGHTS = ("config.json", ".safetensors", ".safetensors.index.json")
@@ -24,7 +24,7 @@ OF_READING = (
     "merges.txt",
     ".model",
 )
-"""Ends of the names of the files that can change what a model does, or how it reads."""
+"""Names of the files that can change what a model does, or how it reads; of those with a dot before it, the end."""
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _NEURONS = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size")
@@ -55,20 +55,21 @@ def stated_size(folder: Path) -> SubjectSize | None:
 
 def files_digest(folder: Path, kinds: tuple[str, ...]) -> str:
     """`sha256:...` of the names and contents of a folder's files of these kinds; raises UnusableSubject."""
-    paths = sorted(path for path in folder.iterdir() if path.name.endswith(kinds)) if folder.is_dir() else []
+    digest = hashlib.sha256()
+    try:
+        paths = sorted(path for path in folder.iterdir() if _is_of(path, kinds)) if folder.is_dir() else []
+        for path in paths:
+            digest.update(f"{path.name} {file_digest(path)}\n".encode())
+    except OSError as error:
+        raise UnusableSubject(str(folder), f"{error.filename} cannot be read: {error.strerror}") from error
     if not paths:
         raise UnusableSubject(str(folder), f"it is no folder with files of a model ({', '.join(kinds[:2])}, ...)")
-    digest = hashlib.sha256()
-    for path in paths:
-        state = path.stat()
-        digest.update(f"{path.name} {_file_digest(path, state.st_size, state.st_mtime_ns)}\n".encode())
     return f"sha256:{digest.hexdigest()[:16]}"
 
 
-@cache  # weights are large, and asked for before every run; a file that was written again has another time
-def _file_digest(path: Path, _size: int, _written_at: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _is_of(path: Path, kinds: tuple[str, ...]) -> bool:
+    ends = tuple(kind for kind in kinds if kind.startswith("."))
+    return (path.name in kinds or path.name.endswith(ends)) and path.is_file()
 
 
 def _first_of(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from safetensors import safe_open
 
-from neuron_assets.errors import UnusableUnits
+from neuron_assets.errors import LayerWithoutUnits, UnusableUnits
 from neuron_assets.subjects.autoencoder_config import AutoencoderConfig
-from neuron_assets.subjects.derived import Compute, DerivedSubject, Units
+from neuron_assets.subjects.derived import Compute, DerivedSubject, Units, check_numbers
 from neuron_assets.subjects.subject import Listenable
 from neuron_assets.subjects.unit_files import WEIGHTS, AutoencoderFolders
 
@@ -28,6 +28,8 @@ def open_autoencoders(subject: Listenable, autoencoders: AutoencoderFolders) -> 
     """The model's layers with these latents as their units; a layer's encoder is read when it is first heard."""
 
     def open_layer(layer_index: int, heard: Float[torch.Tensor, "excerpt token width"]) -> Compute:
+        if layer_index not in autoencoders.configs:
+            raise LayerWithoutUnits(layer_index, autoencoders.place, autoencoders.configs)
         config, path = autoencoders.configs[layer_index], autoencoders.folders[layer_index] / WEIGHTS
         if config.width != heard.shape[2]:
             reason = f"it is made for {config.width} numbers, the {config.site} of {subject.name} is {heard.shape[2]}"
@@ -43,8 +45,7 @@ def _tensors(path: Path, config: AutoencoderConfig, like: torch.Tensor) -> dict[
     with safe_open(path, framework="pt") as opened:
         for name in config.shapes:
             tensor = opened.get_tensor(name)
-            if not tensor.is_floating_point() or not tensor.isfinite().all():
-                raise UnusableUnits(path, f"`{name}` holds what is no finite number", "Take the file anew.")
+            check_numbers(path, name, tensor)
             tensors[name] = tensor.to(like.device, like.dtype)
     return tensors
 

@@ -8,12 +8,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from neuron_assets.errors import UnusableUnits
+from neuron_assets.file_digests import file_digest
 from neuron_assets.subjects.autoencoder_config import AutoencoderConfig, read_autoencoder_config
 from neuron_assets.subjects.sites import Site
 
@@ -38,6 +38,8 @@ class DirectionsFile:
 class AutoencoderFolders:
     """An autoencoder for each of some layers."""
 
+    place: Path
+    """The folder around theirs."""
     folders: Mapping[int, Path]
     configs: Mapping[int, AutoencoderConfig]
     n_units: int
@@ -54,7 +56,7 @@ def read_directions(path: Path, n_layers: int) -> DirectionsFile:
     shapes = tensor_shapes(path)
     keys: dict[int, str] = {}
     for key in shapes:
-        numbers = re.findall(r"\d+", key)
+        numbers = re.findall(r"[0-9]+", key)
         layer_index = int(numbers[0]) if len(numbers) == 1 else -1
         if not 0 <= layer_index < n_layers or layer_index in keys:
             raise UnusableUnits(
@@ -96,7 +98,7 @@ def read_autoencoders(folder: Path, pattern: str, n_layers: int, *, centred: boo
             f"the layers differ ({told})",
             "Those of one study have as many latents each, at one place: make a study for each kind.",
         )
-    return AutoencoderFolders(folders, configs, n_units.pop(), sites.pop())
+    return AutoencoderFolders(folder, folders, configs, n_units.pop(), sites.pop())
 
 
 def _config(path: Path, layer: int, *, centred: bool | None) -> AutoencoderConfig:
@@ -116,6 +118,8 @@ def _config(path: Path, layer: int, *, centred: bool | None) -> AutoencoderConfi
 
 def tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
     """Of each tensor in a safetensors file, from its header; raises UnusableUnits."""
+    if path.is_dir():
+        raise UnusableUnits(path, "it is a folder, not a safetensors file", "Mend its name under `units` in the study.")
     try:
         with safe_open(path, framework="numpy") as opened:
             return {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
@@ -142,17 +146,10 @@ def files_digest(paths: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for path in paths:
         try:
-            facts = path.stat()
-            whole.update(_file_digest(path, facts.st_size, facts.st_mtime_ns))
+            whole.update(file_digest(path).encode())
         except OSError as error:
             raise UnusableUnits(path, str(error.strerror), "Mend `units` in the study.") from error
     return whole.hexdigest()[:16]
-
-
-@lru_cache(maxsize=1024)
-def _file_digest(path: Path, _size: int, _changed: int) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _listed(names: Iterable[str]) -> str:

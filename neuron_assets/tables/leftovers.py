@@ -16,9 +16,10 @@ from neuron_assets.errors import FailedRemoval, MissingTable, UnreadableTable
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.schemas import SCHEMAS
 from neuron_assets.tables.store import CHECKPOINT, SET_ASIDE, owner_of
+from neuron_assets.tables.writing_aside import begun_for
 
-_ASIDE = re.compile(r"\..+\.(?:parquet|safetensors)\.[0-9a-f]{8}\.partial")
-"""As `written_aside` calls what is not whole yet."""
+_OURS = {".parquet", ".safetensors"}
+"""How the files end that this package writes."""
 _LAYER = re.compile(r"L\d+\.parquet")
 
 
@@ -43,7 +44,7 @@ def folders_of_tables(root: UPath, is_asked_for: Callable[[str], bool]) -> Itera
     """The folders below `root` that hold tables, of those whose name is asked for."""
     for folder in _folders(root):
         if is_asked_for(folder.name):
-            files = [path for path in _files(folder) if not _ASIDE.fullmatch(path.name)]
+            files = [path for path in _files(folder) if not _is_begun(path)]
             tables = [
                 path
                 for path in files
@@ -58,7 +59,7 @@ def broken_off(root: UPath, before: datetime) -> Iterator[File]:
     """What writes left that were killed; one that was begun later than `before` may still be under way."""
     for folder in _folders(root):
         for path in _files(folder):
-            if _ASIDE.fullmatch(path.name) and path.fs.modified(path.path) < before:
+            if _is_begun(path) and path.fs.modified(path.path) < before:
                 yield _as_file(path)
 
 
@@ -91,6 +92,11 @@ def _folders(root: UPath) -> Sequence[UPath]:
 
 def _files(folder: UPath) -> Sequence[UPath]:
     return sorted((path for path in folder.rglob("*") if path.is_file()), key=str)
+
+
+def _is_begun(path: UPath) -> bool:
+    whole = begun_for(path)
+    return whole is not None and whole.suffix in _OURS
 
 
 def _is_place_of_a_table(path: UPath, folder: UPath) -> bool:

@@ -4,11 +4,14 @@ Here: one file, whatever it holds. Not here: what is written (`parquet.py`, `ass
 """
 
 import fcntl
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from upath import UPath
+
+_BEGUN = re.compile(r"\.(.+)\.[0-9a-f]{8}\.partial")
 
 
 @contextmanager
@@ -22,6 +25,12 @@ def written_aside(path: UPath) -> Iterator[UPath]:
     with _begun_beside(path) as aside:
         yield aside
         aside.rename(path)
+
+
+def begun_for(path: UPath) -> UPath | None:
+    """The file whose place this one was to take; None of a file that is whole."""
+    begun = _BEGUN.fullmatch(path.name)
+    return path.with_name(begun[1]) if begun else None
 
 
 def is_local(path: UPath) -> bool:

@@ -1,6 +1,7 @@
 """The file of a pass that goes on: whole or not there, and refused where it is of something else."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -81,13 +82,42 @@ def test_one_of_something_else_is_refused_by_name_and_removed(
     assert not path.exists()
 
 
-def test_one_that_is_damaged_is_refused_and_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = UPath(tmp_path / "run-checkpoint.safetensors")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[:-5],
+        lambda _whole: b"",
+        lambda whole: b"\xff" * len(whole),
+        lambda whole: whole.replace(b'[3]"', b'[3!"'),
+        lambda whole: whole.replace(b'"layers"', b'"leyers"'),
+        lambda whole: whole.replace(b"n_done", b"n_dune"),
+        lambda whole: whole.replace(b"__metadata__", b"__meta_data_"),
+    ],
+)
+def test_one_that_is_damaged_is_refused_and_removed(
+    path: UPath, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
     file(path, 3).write(Checkpoint(32, 32, None, STATE))
-    path.write_bytes(path.read_bytes()[:-5])
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
 
+    assert damage(whole) != whole
     assert file(path, 3).read() is None
     assert "it cannot be read" in caplog.text
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+def test_a_write_for_which_memory_does_not_suffice_ends_nothing(
+    path: UPath, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("torch.Tensor.cpu", fail)
+    file(path, 3).write(Checkpoint(64, 32, None, STATE))
+
+    assert "could not be written" in caplog.text
     assert not path.exists()
 
 

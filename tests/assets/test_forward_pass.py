@@ -110,6 +110,28 @@ def test_passes_that_are_cut_and_broken_off_give_the_tables_of_one_pass(
     assert world.aside() == []
 
 
+def test_with_another_memory_limit_the_layers_are_cut_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_runs, run = 0, HookedSubject.run
+
+    def run_some(subject: HookedSubject, token_ids: Any, layers: Sequence[int], receive: Any) -> None:
+        nonlocal n_runs
+        n_runs += len(layers) == 3
+        if n_runs == 3:
+            raise NoMoreError
+        run(subject, token_ids, layers, receive)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HookedSubject, "run", run_some)
+        broke_off = not world.run(*FORWARD, **EVERY_BATCH)
+    left = world.aside()
+    assert world.run(*FORWARD, **ONE_LAYER, **EVERY_BATCH)
+
+    assert broke_off
+    assert left == ["checkpoint.safetensors"]
+    assert [world.told(layer)["layers_of_the_pass"] for layer in LAYERS] == [1, 1, 1]
+    assert "resumed_at_excerpt" not in world.told(LAYERS[0])
+
+
 def test_a_batch_that_was_too_large_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     run = HookedSubject.run
 

@@ -71,6 +71,8 @@ def test_a_local_model_tells_its_context_itself(tmp_path: Path) -> None:
     study = asking(tmp_path, {"provider": "local", "model": str(tmp_path / "model")})
 
     assert context_length(study.explainer) == 777  # type: ignore[arg-type]  # it is a local one
+    LlamaConfig(max_position_embeddings=888).save_pretrained(tmp_path / "model")
+    assert context_length(study.explainer) == 888  # type: ignore[arg-type]
     assert context_length(asking(tmp_path, {"provider": "local", "model": "./nowhere"}).explainer) is None  # type: ignore[arg-type]
 
 

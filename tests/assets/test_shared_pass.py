@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from upath import UPath
 
 from neuron_assets.assets.shared_pass import FORWARD, SharedPass
 from neuron_assets.assets.specs import asset_key
@@ -158,6 +159,40 @@ def test_what_a_backfill_left_that_is_over_is_taken_over_by_whoever_comes_next(w
 
     assert (world.passes("L03"), world.passes("L05")) == ((0, 3), (0, 3))
     assert sorted(name.rpartition("-")[2] for name in left) == ["L05.parquet"] * 2
+    assert world.lying_aside() == set()
+
+
+def test_what_a_run_had_begun_to_write_is_removed_once_it_is_over(world: Backfilled) -> None:
+    world.begin("one")
+    world.run(*FORWARD, layer="L01", backfill="one")
+    begun = [".one-checkpoint.safetensors.0123abcd.partial", ".one-activations-L03.parquet.0123abcd.partial"]
+    for name in begun:
+        (world.folder / name).write_bytes(b"begun")
+    world.run(*FORWARD, layer="L03", backfill="two")
+    under_way = world.lying_aside()
+    world.end("one")
+    world.run(*FORWARD, layer="L03")
+
+    assert {*begun} < under_way
+    assert not {*begun} & world.lying_aside()
+
+
+def test_what_another_run_claims_first_is_left_to_it(world: Backfilled, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.begin("one")
+    world.run(*FORWARD, layer="L01", backfill="one")
+    world.end("one")
+    kind = type(UPath(world.folder))
+    rename = kind.rename
+
+    def come_too_late(path: UPath, target: UPath) -> UPath:
+        if path.name.startswith("one-"):
+            path.unlink()
+        return rename(path, target)
+
+    monkeypatch.setattr(kind, "rename", come_too_late)
+    world.run(*FORWARD, layer="L03")
+
+    assert world.passes("L03") == (1, 1)
     assert world.lying_aside() == set()
 
 

@@ -1,8 +1,10 @@
 """The bundled corpus, and what holds for documents of any: each text once, and a digest of them all."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from neuron_assets.corpora.documents import distinct_documents, documents_digest
+from neuron_assets.corpora.documents import Row
+from neuron_assets.corpora.reading import Reading
 from neuron_assets.corpora.standard_library import SHORTEST, is_held_out, standard_library_documents
 from neuron_assets.method.records import Document
 
@@ -34,12 +36,22 @@ def test_a_source_in_another_encoding_is_passed_over(tmp_path: Path) -> None:
 def test_documents_of_the_same_text_count_once_and_the_first_stays() -> None:
     documents = [Document("topics/else", "same"), Document("topics/if", "same"), Document("topics/for", "other")]
 
-    assert [document.name for document in distinct_documents(documents)] == ["topics/else", "topics/for"]
+    assert [document.name for document in Reading("s", documents)] == ["topics/else", "topics/for"]
 
 
-def test_the_digest_tells_every_change_of_a_name_a_text_or_the_order() -> None:
+def test_the_version_tells_every_change_of_a_name_a_text_or_the_order() -> None:
     first, second = Document("a", "bc"), Document("d", "\ud800")
-    corpora = [[first, second], [second, first], [first], [Document("ab", "c"), second], [Document("a", "bc "), second]]
+    corpora: list[list[Row]] = [
+        [first, second],
+        [second, first],
+        [first],
+        [Document("ab", "c"), second],
+        [Document("a", "bc "), second],
+    ]
 
-    assert len({documents_digest(corpus) for corpus in corpora}) == len(corpora)
-    assert documents_digest([first, second]) == documents_digest(iter([first, second]))
+    assert len({_version(corpus) for corpus in corpora}) == len(corpora)
+    assert _version([first, second]) == _version(iter([first, second]))
+
+
+def _version(rows: Iterable[Row]) -> str:
+    return Reading("s", rows).to_the_end().version

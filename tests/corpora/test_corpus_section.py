@@ -27,6 +27,9 @@ COMMIT = "0123456789" * 4
         ("./docs.jsonl", JsonLines(provider="jsonl", file="./docs.jsonl")),
         ("docs.jsonl.zst", JsonLines(provider="jsonl", file="docs.jsonl.zst")),
         ("./data/*.parquet", Parquet(provider="parquet", file="./data/*.parquet")),
+        ("./DOCS.JSONL.GZ", JsonLines(provider="jsonl", file="./DOCS.JSONL.GZ")),
+        ("./v1.0/", TextFiles(provider="text_files", folder="./v1.0/")),
+        ({"folder": "./v1.0"}, TextFiles(provider="text_files", folder="./v1.0")),
         ({"file": "a.parquet", "text_field": "body"}, Parquet(provider="parquet", file="a.parquet", text_field="body")),
         ({"provider": "jsonl", "file": "docs.log"}, JsonLines(provider="jsonl", file="docs.log")),
         (f"some-org/a.set@{COMMIT}", HubDataset(provider="datasets", dataset="some-org/a.set", revision=COMMIT)),
@@ -41,6 +44,12 @@ def test_what_a_corpus_is_follows_from_how_it_is_written(tmp_path: Path, written
     ("written", "message"),
     [
         ({"file": "docs.csv"}, "`file` ends in none of .txt, .text, .md, .jsonl, .ndjson, .parquet; write `provider`"),
+        (
+            "./docs.json",
+            "'./docs.json' ends in none of .txt, .text, .md, .jsonl, .ndjson, .parquet; write `file: ./docs",
+        ),
+        ("./data/*", "write `file: ./data/*` and `provider` beside it, or `folder: ./data/*` if it is one"),
+        ("./a.parquet.gz", "Parquet is packed by itself and not read out of `.gz`: unpack the file"),
         (
             {"file": "docs.jsonl", "text_feild": "x"},
             "`corpus.text_feild` is no key of a study; did you mean `text_field`?",

@@ -35,6 +35,7 @@ def test_a_neuron_is_written_in_many_ways_and_printed_in_one(spelling: str) -> N
         "third",
         "5",
         "5.131.2",
+        "L\N{ARABIC-INDIC DIGIT FIVE}N131",
         "L5N131N2",
         "blocks.5.attn.hook_z:131",
         "blocks.5.mlp.hook_pre:131",

@@ -66,6 +66,9 @@ def test_moments_are_the_same_both_ways(monkeypatch: pytest.MonkeyPatch, dtype: 
     ("error", "is_one"),
     [
         (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
         (MemoryError(), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
@@ -80,3 +83,10 @@ def test_what_torch_raises_for_want_of_memory_is_known() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**55)
     assert devices.is_out_of_memory(raised.value)
+
+
+def test_what_torch_keeps_of_a_gpu_and_has_lent_to_nobody_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, told in {"mem_get_info": (3, 100), "memory_reserved": 50, "memory_allocated": 10}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _device, told=told: told)
+
+    assert devices.free_bytes(torch.device("cuda", 0)) == 3 + 50 - 10

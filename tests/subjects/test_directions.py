@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
-from neuron_assets.errors import UnusableUnits
+from neuron_assets.errors import LayerWithoutUnits, UnusableUnits
 from neuron_assets.subjects.directions import open_directions
 from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.unit_files import read_directions
@@ -52,10 +53,45 @@ def test_directions_of_another_width_are_refused(tmp_path: Path) -> None:
         units(open_directions(told, read_directions(tmp_path / "d.safetensors", 1), "residual"), [0], 2)
 
 
-@pytest.mark.parametrize(("value", "dtype"), [(np.inf, "float32"), (np.nan, "float32"), (1, "int64")])
-def test_directions_that_are_no_finite_numbers_are_refused(tmp_path: Path, value: float, dtype: str) -> None:
-    save_file({"L0": np.full((2, WIDTH), value, dtype)}, tmp_path / "d.safetensors")
+NARROW = (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_directions_may_be_written_in_any_floating_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    matrix = torch.arange(-3.0, N_UNITS * WIDTH - 3).reshape(N_UNITS, WIDTH) % 4
+    save_tensors({"L0": matrix.to(dtype)}, tmp_path / "d.safetensors")
+    heard = np.random.default_rng(0).integers(-4, 5, (1, 4, 6, WIDTH)).astype(np.float64)
+
+    subject = open_directions(ToldSubject(heard), read_directions(tmp_path / "d.safetensors", 1), "residual")
+
+    expected = np.einsum("etw,uw->etu", heard[0], matrix.numpy())
+    np.testing.assert_array_equal(units(subject, [0], 4)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "said"),
+    [
+        (torch.inf, torch.float32, "what is no finite number"),
+        (torch.nan, torch.float32, "what is no finite number"),
+        *((torch.nan, dtype, "what is no finite number") for dtype in NARROW),
+        (1, torch.int64, "int64. Floating numbers are needed"),
+    ],
+)
+def test_directions_that_are_no_finite_numbers_are_refused(
+    tmp_path: Path, value: float, dtype: torch.dtype, said: str
+) -> None:
+    save_tensors({"L0": torch.full((2, WIDTH), value).to(dtype)}, tmp_path / "d.safetensors")
     told = ToldSubject(np.zeros((1, 2, 3, WIDTH)))
 
-    with pytest.raises(UnusableUnits, match="`L0` holds what is no finite number"):
+    with pytest.raises(UnusableUnits, match=f"`L0` holds {said}"):
         units(open_directions(told, read_directions(tmp_path / "d.safetensors", 1), "residual"), [0], 2)
+
+
+def test_a_layer_that_the_file_turns_out_to_lack_is_named(tmp_path: Path) -> None:
+    save_file({"L1": np.ones((N_UNITS, WIDTH), np.float32)}, tmp_path / "d.safetensors")
+    subject = open_directions(
+        ToldSubject(np.zeros((2, 2, 3, WIDTH))), read_directions(tmp_path / "d.safetensors", 2), "residual"
+    )
+
+    with pytest.raises(LayerWithoutUnits, match=r"Layer 0 has no units in .*d.safetensors; layers that have: 1"):
+        units(subject, [0], 2)

@@ -262,6 +262,15 @@ def test_a_way_round_the_projection_is_an_error_and_not_silence() -> None:
         heard(subject)
 
 
+def test_a_model_that_keeps_tokens_first_is_not_taken_to_keep_excerpts_first() -> None:
+    model = small_model(small_config("llama"))
+    model.model.layers[0].mlp.down_proj.register_forward_pre_hook(lambda _module, inputs: inputs[0].transpose(0, 1))
+    subject = HookedSubject("turned", model, Pieces(byte_level()))
+
+    with pytest.raises(NeuronsNotHeard, match=r"layer 0 of turned .* they came as \[.*\], not as \d+ excerpts of \d+"):
+        heard(subject)
+
+
 def test_a_model_that_reads_both_ways_is_refused(tmp_path: Path) -> None:
     write_model(tmp_path, small_model(small_config("bert", is_decoder=False)), byte_level())
 

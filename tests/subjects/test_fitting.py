@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from neuron_assets.method.records import Split
 from neuron_assets.subjects import devices
 from neuron_assets.subjects.corpus_plan import CorpusPlan, HarvestPlan, Kept
-from neuron_assets.subjects.fitting import Lent, fitting_batch_size, layer_groups, look_at, state_bytes
+from neuron_assets.subjects.fitting import Lent, bytes_for_state, fitting_batch_size, layer_groups, look_at, state_bytes
 from neuron_assets.subjects.layer_state import LayerState
 from tests.subjects.known_activations import ArraySubject, world
 
@@ -67,6 +67,16 @@ def test_the_batch_of_a_gpu_is_the_largest_power_of_two_that_fits(
     state = 48 * state_bytes(HarvestPlan(kept, n_sampled_tokens=1024), xl)
 
     assert fitting_batch_size(xl, state) == expected
+
+
+@pytest.mark.parametrize(("on_the_gpu", "beside_it", "expected"), [(80, 500, 40), (80, 32, 16)])
+def test_state_on_a_gpu_has_to_fit_beside_the_cpu_too(
+    monkeypatch: pytest.MonkeyPatch, on_the_gpu: int, beside_it: int, expected: int
+) -> None:
+    monkeypatch.setattr(devices, "free_bytes", lambda device: on_the_gpu if device == CUDA else beside_it)
+
+    assert bytes_for_state(CUDA) == expected
+    assert bytes_for_state(CPU) == beside_it // 2
 
 
 def test_a_cpu_takes_batches_that_stay_in_its_cache() -> None:

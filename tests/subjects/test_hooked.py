@@ -150,7 +150,7 @@ def test_a_layer_that_does_not_exist_is_refused(hooked: HookedSubject, token_ids
 
 
 def test_excerpts_longer_than_the_model_reads_are_refused(hooked: HookedSubject) -> None:
-    with pytest.raises(SubjectMismatch, match="16 positions, the study says 17 tokens"):
+    with pytest.raises(SubjectMismatch, match=r"16 positions, the study says 17 tokens .* Lower `excerpt_length`"):
         heard(hooked, np.zeros((1, 17), np.int64), [0])
 
 

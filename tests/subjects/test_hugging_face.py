@@ -8,13 +8,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from neuron_assets.assets.forward_pass import Speed
 from neuron_assets.errors import SubjectMismatch, SubjectOfExperts, UnusableSubject
 from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.hugging_face import DType, Source, open_hugging_face, open_hugging_face_pieces
 from neuron_assets.subjects.subject import check_sizes
-from tests.subjects.small_models import BEGINNING, byte_level, marked_spaces, small_config, small_model, write_model
+from tests.subjects.small_models import (
+    BEGINNING,
+    byte_level,
+    marked_spaces,
+    small_config,
+    small_model,
+    write_model,
+)
 
 COMMIT = "0" * 40
 
@@ -60,6 +69,32 @@ def one_layer_more(folder: Path) -> None:
     change(folder / "config.json", num_hidden_layers=3)
 
 
+def one_weight_wider(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.0.mlp.down_proj.weight"] = torch.zeros(32, 50)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def of_other_sizes(folder: Path) -> None:
+    change(folder / "config.json", hidden_size="wide")
+
+
+def of_another_dtype(folder: Path) -> None:
+    change(folder / "config.json", dtype="float31")
+
+
+def of_another_activation(folder: Path) -> None:
+    change(folder / "config.json", hidden_act="wavy")
+
+
+def an_adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "some/llama"}', encoding="utf-8")
+
+
+def half_of_a_pair(folder: Path) -> None:
+    change(folder / "config.json", model_type="trocr")
+
+
 def cut_short(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -87,6 +122,15 @@ def no_language_model(folder: Path) -> None:
         (only_a_pickle, "no file named model.safetensors"),
         (one_weight_less, "its files lack 1 of its weights, layers.1.mlp.down_proj.weight first"),
         (one_layer_more, "its files lack 9 of its weights"),
+        (
+            one_weight_wider,
+            r"1 of its weights .*: layers.0.mlp.down_proj.weight is \[32, 50\], its config.json asks for \[32, 48\]",
+        ),
+        (of_other_sizes, "Validation error for field 'hidden_size': TypeError: Field 'hidden_size' expected int"),
+        (of_another_dtype, "float31"),
+        (of_another_activation, "the library knows no 'wavy'"),
+        (an_adapter, "it is an adapter of another model"),
+        (half_of_a_pair, "a trocr model is no causal language model"),
         (cut_short, "[Hh]eader|incomplete|[Ss]afetensors"),
         (without("config.json"), "config.json|model_type"),
         (without("tokenizer.json"), "[Tt]okenizer"),
@@ -109,13 +153,6 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "nowhere")
 
 
-def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
-    write_model(tmp_path, small_model(small_config("llama", vocab_size=300)), byte_level(vocab_size=320))
-
-    with pytest.raises(UnusableSubject, match="its tokenizer writes 320 tokens, and the model knows 300"):
-        opened(tmp_path)
-
-
 def test_experts_are_refused_before_any_weight_is_read(tmp_path: Path) -> None:
     write_model(tmp_path, small_model(small_config("mixtral")), byte_level())
     (tmp_path / "model.safetensors").unlink()
@@ -126,8 +163,16 @@ def test_experts_are_refused_before_any_weight_is_read(tmp_path: Path) -> None:
 
 def test_a_device_that_is_not_there_is_refused(llama: Path) -> None:
     for device in ("cuda:97", "abacus"):
-        with pytest.raises(UnusableSubject, match=f"device {device}"):
+        with pytest.raises(UnusableSubject, match=f"device {device} .* Mend `device` in the run config"):
             opened(llama, device=device)
+
+
+def test_the_run_config_takes_only_what_may_be_a_device() -> None:
+    for device in ("auto", "cpu", "mps", "cuda", "cuda:1", "cuda:all"):
+        assert Speed(device=device).device == device
+    for device in ("abacus", "cuda:", "cuda:-1", "cpu\n"):
+        with pytest.raises(ValidationError, match="device"):
+            Speed(device=device)
 
 
 def test_several_gpus_need_accelerate_and_say_so(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +231,20 @@ def test_a_repository_is_opened_at_its_commit_and_at_no_other(hub: Path) -> None
     assert (subject.n_layers, subject.n_neurons) == (2, 48)
     with pytest.raises(UnusableSubject):
         open_hugging_face(Source("some/llama", "some/llama", "1" * 40), device="cpu")
+
+
+def test_a_folder_of_a_repositorys_name_does_not_stand_in_for_it(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (hub / "here" / "some" / "llama").mkdir(parents=True)
+    monkeypatch.chdir(hub / "here")
+
+    with pytest.raises(UnusableSubject, match=r"here/some/llama has the name of the repository .* name the folder as"):
+        open_hugging_face(Source("some/llama", "some/llama", COMMIT), device="cpu")
+
+
+def test_opening_shows_no_bar_of_the_librarys_own(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    opened(llama)
+
+    assert capfd.readouterr().err == ""
 
 
 def test_it_reads_without_its_weights(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Facts on passes that do not go through at once: broken off at any moment, or out of memory."""
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -100,6 +101,31 @@ def test_a_pass_that_goes_on_runs_only_what_was_not_done() -> None:
     assert 0 < heard[0] == found[0].facts.resumed_at_excerpt
     assert found[0].facts.batch_size == 4  # as it was begun
     assert subject.n_runs == found[0].facts.n_batches == len(heard) - 1
+
+
+@dataclass
+class HandedOverOnce(EveryFewBatches):
+    """Keeps nothing of what it gave."""
+
+    def read(self) -> Checkpoint | None:
+        last, self.last = self.last, None
+        return last
+
+
+def test_a_checkpoint_is_let_go_of_as_soon_as_its_layers_have_taken_it_up() -> None:
+    known, checkpoints = world(), HandedOverOnce(1)
+    with pytest.raises(BrokenOffError):
+        known.harvested(batch_size=4, on_progress=breaking_off_after(3), checkpoints=checkpoints)
+    assert checkpoints.last is not None
+    tensors = [weakref.ref(tensor) for tensor in checkpoints.last.state.values()]
+    n_held = list[int]()
+    checkpoints.every = 10**9
+    known.harvested(
+        checkpoints=checkpoints,
+        on_progress=lambda _done, _total: n_held.append(sum(tensor() is not None for tensor in tensors)),
+    )
+
+    assert (n_held[0], n_held[1]) == (len(tensors), 0)
 
 
 @dataclass

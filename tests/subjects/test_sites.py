@@ -8,7 +8,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from transformers import AutoModel, Gemma2Config, Glm4Config, GPT2Model, LlamaConfig, Olmo2Config, PreTrainedConfig
+from transformers import (
+    AutoModel,
+    Gemma2Config,
+    Glm4Config,
+    GPT2Model,
+    GraniteConfig,
+    HyperCLOVAXConfig,
+    LlamaConfig,
+    Olmo2Config,
+    PreTrainedConfig,
+)
 
 from neuron_assets.errors import LayerOutOfRange
 from neuron_assets.subjects.hooked import HookedSubject, _hook
@@ -81,15 +91,23 @@ def test_one_layer_is_heard_as_among_all(hooked: HookedSubject, token_ids: NDArr
 
 
 @pytest.mark.parametrize(
-    ("config", "stream"),
+    ("config", "more", "stream"),
     [
-        (LlamaConfig, "post_attention_layernorm"),
-        (Gemma2Config, "pre_feedforward_layernorm"),
-        (Olmo2Config, "mlp"),
-        (Glm4Config, "post_attention_layernorm"),
+        (LlamaConfig, {}, "post_attention_layernorm"),
+        (Gemma2Config, {}, "pre_feedforward_layernorm"),
+        (Olmo2Config, {}, "mlp"),
+        (Glm4Config, {}, "post_attention_layernorm"),
+        (GraniteConfig, {"residual_multiplier": 0.22}, "post_attention_layernorm"),
+        (
+            HyperCLOVAXConfig,
+            {"residual_multiplier": 0.4, "use_post_norm": True},
+            "post_attention_layernorm",
+        ),
     ],
 )
-def test_an_mlps_output_is_what_it_adds_to_the_stream(config: type[PreTrainedConfig], stream: str) -> None:
+def test_an_mlps_output_is_what_it_adds_to_the_stream(
+    config: type[PreTrainedConfig], more: dict[str, Any], stream: str
+) -> None:
     sizes: dict[str, Any] = {
         "vocab_size": 50,
         "pad_token_id": 0,
@@ -99,6 +117,7 @@ def test_an_mlps_output_is_what_it_adds_to_the_stream(config: type[PreTrainedCon
         "num_key_value_heads": 2,
         "head_dim": 8,
         "num_hidden_layers": 2,
+        **more,
     }
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from neuron_assets.errors import UnusableUnits
+from neuron_assets.errors import LayerWithoutUnits, UnusableUnits
 from neuron_assets.subjects.sparse_autoencoders import highest, open_autoencoders
 from neuron_assets.subjects.subject import Listenable, Subject
 from neuron_assets.subjects.unit_files import read_autoencoders
@@ -165,6 +165,13 @@ def test_the_subject_still_reads_and_shows_tokens(tmp_path: Path) -> None:
 
     assert (subject.name, subject.n_layers, subject.n_neurons) == ("told", 1, N_LATENTS)
     assert (subject.tokenize("four"), subject.token_strings([1, 2]), subject.text([1])) == ([4], ["<1>", "<2>"], "<1>")
+
+
+def test_a_layer_that_turns_out_to_have_no_encoder_is_named(tmp_path: Path) -> None:
+    write_autoencoder(tmp_path / "layer_0", written_config(WIDTH, N_LATENTS, HOOK), arrays(WIDTH, N_LATENTS))
+
+    with pytest.raises(LayerWithoutUnits, match=f"Layer 1 has no units in {tmp_path}; layers that have: 0"):
+        units(opened(tmp_path, ToldSubject(np.zeros((2, 2, 3, WIDTH)))), [1], 2)
 
 
 def test_an_encoder_of_another_width_is_refused(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_a_file_of_no_directions_is_refused(tmp_path: Path, tensors: dict[str, A
 def test_a_file_that_is_not_there_or_damaged_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnusableUnits, match=r"none.safetensors cannot be used: the file does not exist"):
         read_directions(tmp_path / "none.safetensors", 4)
+    with pytest.raises(UnusableUnits, match=f"{tmp_path} cannot be used: it is a folder"):
+        read_directions(tmp_path, 4)
     path = directions(tmp_path / "d.safetensors", {"L0": MATRIX})
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(UnusableUnits, match=r"d.safetensors cannot be used: it is no safetensors file"):
@@ -128,6 +130,8 @@ def test_a_configuration_of_before_six_says_the_same(tmp_path: Path) -> None:
         ({"architecture": "batchtopk"}, "architecture: batchtopk"),
         ({"architecture": "transcoder"}, "architecture: transcoder"),
         ({"activation_fn": "tanh-relu"}, "activation_fn: tanh-relu"),
+        ({"architecture": "jumprelu", "activation_fn": "topk", "k": 3}, "activation_fn: topk"),
+        ({"architecture": "gated", "activation_fn": "topk", "k": 3}, "architecture: gated"),
         ({"normalize_activations": "expected_average_only_in"}, "normalize_activations: expected_average_only_in"),
         ({"normalize_activations": True}, "normalize_activations: True"),
         ({"reshape_activations": "hook_z"}, "reshape_activations: hook_z"),
@@ -135,6 +139,10 @@ def test_a_configuration_of_before_six_says_the_same(tmp_path: Path) -> None:
         ({"hook_name": "transformer.h.1"}, "hook_name: transformer.h.1"),
         ({"hook_head_index": 3}, "hook_head_index: 3"),
         ({"model_from_pretrained_kwargs": {"revision": "step1000"}}, "model_from_pretrained_kwargs.revision: step1000"),
+        (
+            {"model_from_pretrained_kwargs": {"center_writing_weights": "False"}},
+            "model_from_pretrained_kwargs.center_writing_weights: False",
+        ),
     ],
 )
 def test_what_is_not_known_for_sure_is_refused_by_its_name(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
