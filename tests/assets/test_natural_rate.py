@@ -47,7 +47,7 @@ def natural(root: Path, before: Mapping[str, bytes]) -> World:
     assert before
     world = study_with(root, *SCORERS, "natural_rate")
     runs = make(*world)
-    assert [run.tables for run in runs] == [("simulations", "scores")] * len(LAYERS) + [("layer_summary",)]
+    assert [run.tables for run in runs] == [("simulations", "scores", "metrics")] * len(LAYERS) + [("layer_summary",)]
     return world
 
 
