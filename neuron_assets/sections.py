@@ -141,6 +141,8 @@ class ControlsSection(Section):
 
     shuffled: bool = True
     """Each explanation is also scored on another neuron of its layer."""
+    over_broad: bool = True
+    """A text that says far too much is scored on every neuron."""
     seed: Seed = 0
     untrained: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = None
     """The name of a study of the same subject with random weights."""

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neuron_assets.corpora.reading import Reading
-from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
@@ -163,8 +163,10 @@ def _with_interval(row: Mapping[str, Any] | None) -> str:
 def _references(summary: pl.DataFrame) -> str:
     """The lookups, whose tables no person reads: the bar for an explanation in words."""
     lines = ["n: neurons asked for. Brackets: 95 % intervals. Undefined: scores that are in no mean, by column."]
-    for lookup in ("unigram_lookup", "bigram_lookup"):
+    for lookup in ("unigram_lookup", "bigram_lookup", OVER_BROAD_CONTROL):
         rows = summary.filter(pl.col("author") == lookup)
+        if rows.is_empty():
+            continue
         by_sample = dict(rows.group_by("sample").agg(pl.col("mean").mean()).iter_rows())
         means = [f"{_number(by_sample[sample])} {_SAMPLES[sample]}" for sample in _SAMPLES if sample in by_sample]
         lines.append(f"{lookup.replace('_', ' ')}, mean of layers: {', '.join(means) or '-'}")

@@ -47,6 +47,7 @@ STUDY: dict[str, object] = {
         "natural": 8,
     },
     "scoring": {"top": 3, "random": 3, "draws": 100},
+    "controls": {"over_broad": False},
 }
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from neuron_assets.assets.checks import expected_candidates, has_all
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, seconds_since, table_asset
+from neuron_assets.method.controls import CONTROLS, OVER_BROAD_IN_RULES, OVER_BROAD_IN_WORDS
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
 
@@ -21,14 +22,19 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
         tag_run(context, study)
         began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
-        frame = candidates_frame(explanations, study.explainer.label, seed)
+        too_much = _over_broad(study) if study.controls.over_broad else None
+        frame = candidates_frame(explanations, study.explainer.label, control_seed=seed, over_broad=too_much)
         facts = (
-            {"failures": frame["failure"].count(), "controls": frame["taken_from"].count()}
+            {"failures": frame["failure"].count(), "controls": int(frame["author"].is_in(CONTROLS).sum())}
             | made_by(frame)
             | seconds_since(began)
         )
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
-        expected = expected_candidates(explanations, with_controls=study.controls.shuffled)
+        expected = expected_candidates(explanations, study.controls)
         yield from hand_over(context, study, "candidates", frame, lambda rows: [has_all(rows, expected)])
 
     return candidates
+
+
+def _over_broad(study: Study) -> str:
+    return OVER_BROAD_IN_RULES if study.simulator.provider == "rules" else OVER_BROAD_IN_WORDS

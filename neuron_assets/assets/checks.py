@@ -12,9 +12,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.controls import CONTROLS, SHUFFLED_CONTROL
 from neuron_assets.method.records import Split
 from neuron_assets.method.samples import Sample
+from neuron_assets.sections import ControlsSection
 
 _MOST_CULPRITS = 10
 _ERRORS_OF_DOUBT = 2
@@ -192,7 +193,7 @@ def not_dropped(now: Mapping[str, float], before: Mapping[str, Any], most: float
 
 def own(scores: pl.DataFrame) -> pl.DataFrame:
     """The scores of what the explainer wrote, without controls and lookups."""
-    return scores.filter((pl.col("scorer") == "simulation") & (pl.col("author") != SHUFFLED_CONTROL))
+    return scores.filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
 
 
 def own_means(scores: pl.DataFrame) -> dict[str, float]:
@@ -207,12 +208,13 @@ def neurons(indices: Sequence[int] | range) -> pl.DataFrame:
     return pl.DataFrame({"neuron_index": pl.Series(indices, dtype=pl.Int32)})
 
 
-def expected_candidates(explanations: pl.DataFrame, *, with_controls: bool) -> pl.DataFrame:
-    """Every explanation, and after those of its neuron a control, which a lone neuron cannot have."""
+def expected_candidates(explanations: pl.DataFrame, controls: ControlsSection) -> pl.DataFrame:
+    """Every explanation, and after those of its neuron its controls; a lone neuron cannot have a shuffled one."""
     written = explanations.select("neuron_index", candidate="sample")
-    if not with_controls or written["neuron_index"].n_unique() < 2:
-        return written
-    return pl.concat([written, written.group_by("neuron_index").agg(pl.col("candidate").max() + 1)])
+    n_controls = int(controls.shuffled and written["neuron_index"].n_unique() > 1) + int(controls.over_broad)
+    last = written.group_by("neuron_index").agg(pl.col("candidate").max())
+    more = [last.with_columns(pl.col("candidate") + number) for number in range(1, n_controls + 1)]
+    return pl.concat([written, *more])
 
 
 def expected_simulations(candidates: pl.DataFrame, held_out: pl.DataFrame) -> pl.DataFrame:

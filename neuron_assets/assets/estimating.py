@@ -152,9 +152,11 @@ def _n_simulations(
     """Questions alike are asked once: one explanation may be tried on a text as itself and as a control."""
     lender_of = lenders(neuron_indices, layer, study.controls.seed) if study.controls.shuffled else {}
     if excerpts is None:
-        return (samples * len(neuron_indices) + len(lender_of)) * most_excerpts(study)
+        n_texts = samples * len(neuron_indices) + len(lender_of) + study.controls.over_broad * len(neuron_indices)
+        return n_texts * most_excerpts(study)
     borrowed = {(lender_of[neuron], excerpt) for neuron, excerpt in excerpts if neuron in lender_of}
-    return (samples - 1) * len(excerpts) + len(borrowed.union(excerpts))
+    too_broad = {excerpt for _, excerpt in excerpts} if study.controls.over_broad else ()
+    return (samples - 1) * len(excerpts) + len(borrowed.union(excerpts)) + len(too_broad)
 
 
 def _excerpts(

@@ -10,7 +10,7 @@ from neuron_assets.assets.plots import distribution_plot, summary_plot
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, summary_input, table_asset
 from neuron_assets.errors import NothingScored
-from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.controls import CONTROLS
 from neuron_assets.study import Study
 from neuron_assets.tables.summarized import summary_frame
 
@@ -24,7 +24,7 @@ def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
         together = pl.concat(scores.values())
         frame = summary_frame(together, seed=study.scoring.seed, n_draws=study.scoring.draws)
         title = f"{study.name} · {labels(study, 'layer_summary')} · {len(scores)} of {len(study.layer_indices)} layers"
-        own = together.filter((pl.col("scorer") == "simulation") & (pl.col("author") != SHUFFLED_CONTROL))
+        own = together.filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
         facts = {
             "trend_by_depth": dg.MetadataValue.md(summary_plot(frame, title)),
             "distribution": dg.MetadataValue.md(distribution_plot(own, title)),

@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 
 from neuron_assets.assets.pictures import image_link
+from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.samples import SAMPLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_REFERENCES = ("shuffled_control", "unigram_lookup", "bigram_lookup")
+_REFERENCES = (*CONTROLS, "unigram_lookup", "bigram_lookup")
 _FEWEST_IN_A_BOX = 8
 """Fewer scores than these are drawn as points: their quartiles would say nothing."""
 _MOST_TICKS = 12

@@ -39,7 +39,7 @@ from neuron_assets.assets.specs import (
     table_asset,
 )
 from neuron_assets.lineage import lineages
-from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.samples import judge, judge_natural, sampled_rows
 from neuron_assets.study import Study
@@ -51,7 +51,7 @@ from neuron_assets.tables.store import TableStore
 _DOCUMENT = 1
 """Where the document's index stands in each list of `document_sums`."""
 
-REFERENCES = {SHUFFLED_CONTROL: "shuffled"} | {name: name.removesuffix("_lookup") for name in LOOKUPS}
+REFERENCES = {name: name.removesuffix("_control") for name in CONTROLS} | {name: name.removesuffix("_lookup") for name in LOOKUPS}
 """Authors that an explainer is held against, as the metadata calls them."""
 _SHOWN = 5
 
@@ -204,7 +204,7 @@ def _best_and_worst(  # noqa: PLR0913, PLR0917  # all that a picture is made of
     own = frame.filter(
         (pl.col("sample") == "top_and_random")
         & (pl.col("scorer") == "simulation")
-        & (pl.col("author") != SHUFFLED_CONTROL)
+        & ~pl.col("author").is_in(CONTROLS)
     )
     keys = ("layer_index", "neuron_index", "candidate")
     texts_of = candidates.select(*keys, "explanation")

@@ -1,6 +1,6 @@
 """Controls: what a score would be if the explanation had nothing to do with the neuron.
 
-Here: which neuron lends its explanation. Not here: simulating and scoring it, which goes the way of every explanation.
+Here: which neuron lends its explanation, and what is too broad for any. Not here: simulating and scoring it, which goes the way of every explanation.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,16 @@ import numpy as np
 
 SHUFFLED_CONTROL = "shuffled_control"
 """The author of a candidate whose text is another neuron's."""
+
+OVER_BROAD_CONTROL = "over_broad_control"
+"""The author of a candidate that says far too much, and the same of every neuron. It is right whenever the neuron is
+active on a word: a score that it does well in tells little."""
+
+CONTROLS = (SHUFFLED_CONTROL, OVER_BROAD_CONTROL)
+
+OVER_BROAD_IN_WORDS = "most words"
+OVER_BROAD_IN_RULES = "Activates on words (10). Otherwise about 0."
+"""The same for the simulator that reads rules."""
 
 
 def lenders(neuron_indices: Sequence[int], layer_index: int, seed: int) -> dict[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.method.controls import SHUFFLED_CONTROL, lenders
+from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL, lenders
 from neuron_assets.method.intervals import Interval
 from neuron_assets.method.records import Answer, NeuronId, NeuronRecord
 from neuron_assets.method.samples import Judgement, Sample
@@ -45,10 +45,12 @@ def explanations_frame(
     )
 
 
-def candidates_frame(explanations: pl.DataFrame, author: str, control_seed: int | None) -> pl.DataFrame:
-    """Each explanation as a candidate of its neuron, and last, unless the seed is None, one shuffled control.
+def candidates_frame(
+    explanations: pl.DataFrame, author: str, *, control_seed: int | None, over_broad: str | None
+) -> pl.DataFrame:
+    """Each explanation as a candidate of its neuron; then, unless the seed is None, a shuffled control; then `over_broad`.
 
-    The control borrows another neuron's first explanation. A lone neuron has none.
+    The shuffled control borrows another neuron's first explanation. A lone neuron has none.
     """
     own = explanations.select(
         "layer_index",
@@ -61,10 +63,28 @@ def candidates_frame(explanations: pl.DataFrame, author: str, control_seed: int 
         "explanation",
         "failure",
     )
-    if control_seed is None or explanations.is_empty():
+    if explanations.is_empty():
         return own
-    layer_index = int(explanations["layer_index"][0])
-    lender_of = lenders(explanations["neuron_index"].unique(maintain_order=True).to_list(), layer_index, control_seed)
+    with_shuffled = own if control_seed is None else _with_shuffled(own, control_seed)
+    return with_shuffled if over_broad is None else _with_over_broad(with_shuffled, over_broad)
+
+
+def _with_over_broad(candidates: pl.DataFrame, text: str) -> pl.DataFrame:
+    columns = {
+        "parent": pl.lit(None, pl.Int32),
+        "author": pl.lit(OVER_BROAD_CONTROL),
+        "taken_from": pl.lit(None, pl.Int32),
+        "explainer": pl.lit(NOBODY),
+        "explanation": pl.lit(text),
+        "failure": pl.lit(None, pl.String),
+    }
+    numbers = candidates.group_by("layer_index", "neuron_index").agg(pl.col("candidate").max() + 1)
+    return pl.concat([candidates, numbers.with_columns(**columns)]).sort("neuron_index", "candidate")
+
+
+def _with_shuffled(own: pl.DataFrame, control_seed: int) -> pl.DataFrame:
+    layer_index = int(own["layer_index"][0])
+    lender_of = lenders(own["neuron_index"].unique(maintain_order=True).to_list(), layer_index, control_seed)
     pairs = pl.DataFrame(list(lender_of.items()), {"neuron_index": pl.Int32, "taken_from": pl.Int32}, orient="row")
     counts = own.group_by("neuron_index").agg((pl.col("candidate").max() + 1).alias("candidate"))
     texts = own.filter(pl.col("candidate") == 0).select(

@@ -156,8 +156,8 @@ def test_what_a_check_blocks_is_not_read_in_a_run_of_its_own_either(world: World
 def test_a_table_that_breaks_its_schema_is_not_written_and_its_check_says_so(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def doubled(*arguments: Any) -> pl.DataFrame:
-        return pl.concat([candidates_frame(*arguments)] * 2)
+    def doubled(*arguments: Any, **named: Any) -> pl.DataFrame:
+        return pl.concat([candidates_frame(*arguments, **named)] * 2)
 
     study = world.write(explainer=WRITTEN)
     before = world.file("candidates", GOOD).read_bytes()

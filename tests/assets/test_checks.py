@@ -30,12 +30,14 @@ from neuron_assets.assets.held_out import is_simulated
 from neuron_assets.assets.predictions import LOOKUPS
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.sections import ControlsSection
 from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
 from tests.scenario import make_project
 from tests.served_tables import make
 
 KEY = "L02"
+SHUFFLED, NONE = (ControlsSection(shuffled=shuffled, over_broad=False) for shuffled in (True, False))
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -118,7 +120,7 @@ def test_a_missing_row_is_found_and_named(tmp_path: Path, tables: Tables, table:
     expected = {
         "activations": neurons(range(768)),
         "explanations": neurons(explained),
-        "candidates": expected_candidates(tables["explanations"], with_controls=True),
+        "candidates": expected_candidates(tables["explanations"], study.controls),
         "simulations": expected_simulations(tables["candidates"], held_out),
         "scores": expected_scores(tables["candidates"], list(LOOKUPS), study.scoring.samples),
     }[table]
@@ -141,9 +143,9 @@ def test_a_missing_control_is_found_but_not_where_none_was_wanted(tables: Tables
     explanations, candidates = tables["explanations"], tables["candidates"]
     without = candidates.filter(pl.col("author") != SHUFFLED_CONTROL)
 
-    assert not has_all(without, expected_candidates(explanations, with_controls=True)).passed
-    assert has_all(without, expected_candidates(explanations, with_controls=False)).passed
-    assert has_all(without.head(1), expected_candidates(explanations.head(1), with_controls=True)).passed
+    assert not has_all(without, expected_candidates(explanations, SHUFFLED)).passed
+    assert has_all(without, expected_candidates(explanations, NONE)).passed
+    assert has_all(without.head(1), expected_candidates(explanations.head(1), SHUFFLED)).passed
 
 
 def test_failures_may_be_as_many_as_the_limit_and_no_more(tables: Tables) -> None:
