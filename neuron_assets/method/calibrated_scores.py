@@ -21,6 +21,9 @@ from neuron_assets.method.scoring import score
 
 CALIBRATED_METRICS = ("r2", "absolute_deviation")
 
+_LEFT, _LEFT_BY_MEAN = slice(2, 4), slice(4, 6)
+"""Columns of the sums: what the simulation leaves unexplained, and what the mean would leave."""
+
 
 def measure_calibrated(
     record: NeuronRecord,
@@ -52,13 +55,13 @@ def measure_calibrated(
     columns = _columns(true, in_its_unit, calibration.value.mean)
     strata = [rows_by_document(columns[part], documents[part]) for part in parts]
     found, sums = (np.concatenate(each) for each in zip(*strata, strict=True))
-    chances = _shares_left(sums.sum(axis=0), of=(4, 5))
+    chances = _shares_explained(sums.sum(axis=0), left=_LEFT_BY_MEAN)
     metrics = tuple(
         Metric(name, value, float(chance))
         for name, value, chance in zip(CALIBRATED_METRICS, (judged.r2, judged.absolute_deviation), chances, strict=True)
     )
     sizes = tuple(len(of_stratum) for of_stratum, _ in strata)
-    evidence = Evidence(record.neuron, found, sizes, sums, partial(_shares_left, of=(2, 3)))
+    evidence = Evidence(record.neuron, found, sizes, sums, partial(_shares_explained, left=_LEFT))
     return Measured(metrics, len(both), len(np.unique(found)), evidence)
 
 
@@ -71,8 +74,8 @@ def _columns(
     return np.stack([column for x in series for column in ((x * x).sum(axis=1), np.abs(x).sum(axis=1))], axis=1)
 
 
-def _shares_left(sums: Float[np.ndarray, "*axes 6"], of: tuple[int, int]) -> Float[np.ndarray, "*axes 2"]:
-    """1 - the columns `of`, as shares of those of the activations; NaN where these are 0."""
+def _shares_explained(sums: Float[np.ndarray, "*axes 6"], left: slice) -> Float[np.ndarray, "*axes 2"]:
+    """1 - what is left as a share of the activations; NaN where these are 0."""
     size = sums[..., :2]
     with np.errstate(all="ignore"):
-        return np.where(size > 0, 1 - sums[..., list(of)] / size, np.nan)
+        return np.where(size > 0, 1 - sums[..., left] / size, np.nan)
