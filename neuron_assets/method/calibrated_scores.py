@@ -17,7 +17,6 @@ from neuron_assets.method.calibration import Calibration
 from neuron_assets.method.metrics import Evidence, Measured, Metric, rows_by_document, unmeasured
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import Rows
-from neuron_assets.method.scoring import score
 
 CALIBRATED_METRICS = ("r2", "absolute_deviation")
 
@@ -37,7 +36,7 @@ def measure_calibrated(
     then undefined. The calibration comes from other excerpts, or with the reason why there is none.
     """
     parts = [part for part in (rows.random, rows.top) if len(part)]
-    both = np.concatenate(parts) if parts else rows.random
+    both = np.concatenate([rows.random, rows.top])
     documents = record.exemplars.document_indices
     n_missing = int(np.isnan(simulated[both]).any(axis=1).sum())
     if n_missing:
@@ -46,23 +45,24 @@ def measure_calibrated(
         )
     if calibration.value is None:
         return unmeasured(CALIBRATED_METRICS, documents[both], calibration.failure or "no calibration")
-    true = record.exemplars.activations
-    in_its_unit = calibration.value(simulated)
-    judged = score(true[both], in_its_unit[both])
-    if judged.r2 is None or judged.absolute_deviation is None:
-        return unmeasured(CALIBRATED_METRICS, documents[both], judged.failure or "not finite")
-
-    columns = _columns(true, in_its_unit, calibration.value.mean)
+    if len(both) == 0:
+        return unmeasured(CALIBRATED_METRICS, documents[both], "no excerpts")
+    with np.errstate(all="ignore"):  # what is not finite has no metric, and `_metrics` says so
+        columns = _columns(record.exemplars.activations, calibration.value(simulated), calibration.value.mean)
     strata = [rows_by_document(columns[part], documents[part]) for part in parts]
     found, sums = (np.concatenate(each) for each in zip(*strata, strict=True))
-    chances = _shares_explained(sums.sum(axis=0), left=_LEFT_BY_MEAN)
-    metrics = tuple(
-        Metric(name, value, float(chance))
-        for name, value, chance in zip(CALIBRATED_METRICS, (judged.r2, judged.absolute_deviation), chances, strict=True)
-    )
     sizes = tuple(len(of_stratum) for of_stratum, _ in strata)
     evidence = Evidence(record.neuron, found, sizes, sums, partial(_shares_explained, left=_LEFT))
-    return Measured(metrics, len(both), len(np.unique(found)), evidence)
+    return Measured(_metrics(sums.sum(axis=0)), len(both), len(np.unique(found)), evidence)
+
+
+def _metrics(totals: Float[np.ndarray, " column"]) -> tuple[Metric, ...]:
+    values, chances = (_shares_explained(totals, left=left).tolist() for left in (_LEFT, _LEFT_BY_MEAN))
+    failure = "the neuron is 0 throughout" if np.isfinite(totals).all() else "not finite"
+    return tuple(
+        Metric(name, value, chance) if np.isfinite([value, chance]).all() else Metric(name, None, None, failure)
+        for name, value, chance in zip(CALIBRATED_METRICS, values, chances, strict=True)
+    )
 
 
 def _columns(

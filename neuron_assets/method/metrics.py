@@ -57,7 +57,7 @@ class Measured:
     n_documents: int
     """Distinct ones, all strata together."""
     evidence: Evidence | None
-    """None where no metric has a value."""
+    """None where there is nothing to add up; no metric has a value then."""
 
 
 def unmeasured(names: Sequence[str], document_indices: Int[np.ndarray, " excerpt"], failure: str) -> Measured:
@@ -88,7 +88,7 @@ def metric_intervals(
     """
     n_documents, evidence = measured.n_documents, measured.evidence
     failure = too_few_documents(n_documents)
-    if failure is not None or evidence is None:
+    if failure is not None or evidence is None or all(metric.value is None for metric in measured.metrics):
         return tuple(Interval(None, None, n_documents, metric.failure or failure) for metric in measured.metrics)
     counts = neuron_draws(evidence.neuron, evidence.stratum_sizes, seed=seed, n_draws=n_draws)
     ends = percentiles(np.ascontiguousarray(_drawn_values(evidence, counts).T), level)
