@@ -52,7 +52,8 @@ def measure_calibrated(
     strata = [rows_by_document(columns[part], documents[part]) for part in parts]
     found, sums = (np.concatenate(each) for each in zip(*strata, strict=True))
     sizes = tuple(len(of_stratum) for of_stratum, _ in strata)
-    evidence = Evidence(record.neuron, found, sizes, sums, partial(_shares_explained, left=_LEFT))
+    values = partial(_shares_explained, left=_LEFT)
+    evidence = Evidence(record.neuron, found, sizes, sums, values, lowest=-np.inf)
     return Measured(_metrics(sums.sum(axis=0)), len(both), len(np.unique(found)), evidence)
 
 
