@@ -51,7 +51,9 @@ from neuron_assets.tables.store import TableStore
 _DOCUMENT = 1
 """Where the document's index stands in each list of `document_sums`."""
 
-REFERENCES = {name: name.removesuffix("_control") for name in CONTROLS} | {name: name.removesuffix("_lookup") for name in LOOKUPS}
+REFERENCES = {name: name.removesuffix("_control") for name in CONTROLS} | {
+    name: name.removesuffix("_lookup") for name in LOOKUPS
+}
 """Authors that an explainer is held against, as the metadata calls them."""
 _SHOWN = 5
 
@@ -202,9 +204,7 @@ def _best_and_worst(  # noqa: PLR0913, PLR0917  # all that a picture is made of
 ) -> dict[str, dg.MetadataValue]:
     """Neurons by their top-and-random score, and the best and the worst in colour; nothing where none has one."""
     own = frame.filter(
-        (pl.col("sample") == "top_and_random")
-        & (pl.col("scorer") == "simulation")
-        & ~pl.col("author").is_in(CONTROLS)
+        (pl.col("sample") == "top_and_random") & (pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS)
     )
     keys = ("layer_index", "neuron_index", "candidate")
     texts_of = candidates.select(*keys, "explanation")

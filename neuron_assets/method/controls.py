@@ -1,6 +1,7 @@
 """Controls: what a score would be if the explanation had nothing to do with the neuron.
 
-Here: which neuron lends its explanation, and what is too broad for any. Not here: simulating and scoring it, which goes the way of every explanation.
+Here: which neuron lends its explanation, and what is too broad for any. Not here: simulating and scoring it, which goes
+the way of every explanation.
 """
 
 from collections.abc import Sequence

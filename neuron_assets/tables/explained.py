@@ -48,7 +48,7 @@ def explanations_frame(
 def candidates_frame(
     explanations: pl.DataFrame, author: str, *, control_seed: int | None, over_broad: str | None
 ) -> pl.DataFrame:
-    """Each explanation as a candidate of its neuron; then, unless the seed is None, a shuffled control; then `over_broad`.
+    """Each explanation as a candidate of its neuron; then a shuffled control, if there is a seed; then `over_broad`.
 
     The shuffled control borrows another neuron's first explanation. A lone neuron has none.
     """

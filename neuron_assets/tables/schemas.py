@@ -94,7 +94,7 @@ class Candidates(_WithExplanation):
     candidate: pl.Int32 = pa.Field(ge=0, description="Number of the candidate, from 0, within its neuron.")
     parent: pl.Int32 = pa.Field(nullable=True, ge=0, description="Candidate of the same neuron that it was made from.")
     author: pl.String = pa.Field(
-        description="Who wrote it; `shuffled_control`: borrowed from another neuron; `over_broad_control`: \"most words\"."
+        description='Who wrote it; `shuffled_control`: another neuron\'s text; `over_broad_control`: "most words".'
     )
     taken_from: pl.Int32 = pa.Field(
         nullable=True, ge=0, description="For a shuffled control: neuron_index of the neuron whose text it is."

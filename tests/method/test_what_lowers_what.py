@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neuron_assets.method.calibrated_scores import CALIBRATED_METRICS, measure_calibrated
-from neuron_assets.method.calibration import fit_calibration
+from neuron_assets.method.calibration import CALIBRATION_KINDS, fit_calibration
 from neuron_assets.method.natural_rate import (
     NATURAL_RATE_METRICS,
     active_tokens,
@@ -166,6 +166,23 @@ def test_a_simulator_that_writes_1_where_nothing_is_loses_correlation_and_no_dec
     assert drop("correlation, natural rate", "true, restless") > 0.4
     assert abs(drop("correlation, top and random", "true, restless")) < 0.05
     assert max(drop(metric, "true, restless") for metric in NATURAL_RATE_METRICS) < 0.01
+
+
+def test_percentiles_make_a_simulation_that_misses_half_loud_everywhere() -> None:
+    found = {}
+    for kind in CALIBRATION_KINDS:
+        of_neurons = []
+        for seed in range(20):
+            rng = np.random.default_rng(seed)
+            calibration, valid = Sample(rng, N_TOP, N_RANDOM), Sample(rng, N_TOP, N_RANDOM)
+            heard = calibration.record.exemplars.activations
+            map_ = fit_calibration(kind, heard, calibration.simulated["half missing"])
+            measured = measure_calibrated(valid.record, valid.rows, valid.simulated["half missing"], map_)
+            of_neurons.append(measured.metrics[0].value)
+        found[kind] = float(np.mean(np.array(of_neurons, dtype=float)))
+
+    assert found["linear"] > 0.3
+    assert found["percentile"] < -5
 
 
 def test_the_documentation_has_these_numbers() -> None:
