@@ -10,6 +10,7 @@ Here: the interval of a neuron's score and of the mean score of a layer. Not her
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -65,7 +66,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class LayerInterval:
-    """Of the mean score of a layer's neurons. Both ends, or a reason why there are none."""
+    """Of the mean over a layer's neurons of a score or a difference. Both ends, or a reason why there are none."""
 
     mean: float | None
     """Over the neurons whose score is defined; None where there is none."""
@@ -79,6 +80,10 @@ class LayerInterval:
 
 
 Counts = Callable[[NeuronSums], Float[np.ndarray, "row draw"]]
+"""How often each draw takes each of a neuron's rows."""
+
+InDraws = Callable[[Int[np.ndarray, " row"], Counts], Float[np.ndarray, "row draw"]]
+Chunk = TypeVar("Chunk", Sequence[NeuronSums], Int[np.ndarray, " row"])
 
 
 def neuron_interval(sums: NeuronSums, *, seed: int, n_draws: int = 1000, level: float = 0.95) -> Interval:
@@ -97,16 +102,22 @@ def neuron_intervals(
     and its own indices only, not on its neighbours, and its random documents are drawn alike with or without top ones.
     Draws without a score are left out; above a tenth of them there is no interval.
     """
+    counts = own_draws(seed, n_draws)
+    intervals: list[Interval] = []
+    for chunk in chunks(neurons, n_draws):
+        ends = percentiles(correlations(chunk, n_draws, counts), level)
+        intervals.extend(_interval(sums, *row) for sums, row in zip(chunk, zip(*ends, strict=True), strict=True))
+    return tuple(intervals)
+
+
+def own_draws(seed: int, n_draws: int) -> Counts:
+    """The draws of a neuron's own interval, stratified: whatever is computed in them, they are the same."""
 
     def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
         strata = [sums.random] if sums.top is None else [sums.random, sums.top]
         return neuron_draws(sums.neuron, [len(stratum.sums) for stratum in strata], seed=seed, n_draws=n_draws)
 
-    intervals: list[Interval] = []
-    for chunk in _chunks(neurons, n_draws):
-        ends = percentiles(_correlations(chunk, n_draws, counts), level)
-        intervals.extend(_interval(sums, *row) for sums, row in zip(chunk, zip(*ends, strict=True), strict=True))
-    return tuple(intervals)
+    return counts
 
 
 def layer_interval(
@@ -124,39 +135,58 @@ def layer_interval(
     that pull, which the real sampling of documents does not have, grows larger than the interval is wide.
     """
     points = np.array([float(correlation_from_sums(sums.sums.sum(axis=0))) for sums in neurons])
-    scored = [sums for sums, r in zip(neurons, points, strict=True) if np.isfinite(r)]
-    n_undefined = len(neurons) - len(scored)
-    mean = float(np.nanmean(points)) if scored else None
-    documents = np.unique(np.concatenate([sums.document_indices for sums in scored])) if scored else np.empty(0, int)
-    failure = too_few(len(scored), FEWEST_NEURONS, "scored neurons") or too_few_documents(len(documents))
-    if mean is None or failure is not None:
-        return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
 
-    means = _layer_means(scored, documents, seed, n_draws)
+    def in_draws(rows: Int[np.ndarray, " row"], counts: Counts) -> Float[np.ndarray, "row draw"]:
+        return correlations([neurons[row] for row in rows.tolist()], n_draws, counts)
+
+    documents = [sums.document_indices for sums in neurons]
+    return interval_of_mean(points, documents, in_draws, seed=seed, n_draws=n_draws, level=level)
+
+
+def interval_of_mean(  # noqa: PLR0913  # what is drawn, and how
+    points: Float[np.ndarray, " neuron"],
+    documents: Sequence[Int[np.ndarray, " _"]],
+    in_draws: InDraws,
+    *,
+    seed: int,
+    n_draws: int,
+    level: float,
+    bound: float = 1.0,
+) -> LayerInterval:
+    """What `layer_interval` tells, of any number that each neuron has in each draw of the documents.
+
+    `points` are the neurons' numbers, NaN where undefined, within `bound` of 0; `documents` those that each neuron was
+    scored on; `in_draws` gives the numbers of some neurons (rows of `points`) in all draws, from counts of documents.
+    """
+    scored = np.flatnonzero(np.isfinite(points))
+    n_undefined = len(points) - len(scored)
+    mean = float(points[scored].mean()) if len(scored) else None
+    pool = np.unique(np.concatenate([documents[row] for row in scored.tolist()])) if len(scored) else np.empty(0, int)
+    failure = too_few(len(scored), FEWEST_NEURONS, "scored neurons") or too_few_documents(len(pool))
+    if mean is None or failure is not None:
+        return LayerInterval(mean, None, None, len(points), n_undefined, failure)
+
+    means = _means(scored, pool, in_draws, seed, n_draws)
     ends = percentiles(means[np.newaxis], level)
     failure = too_often_undefined(float(ends.undefined[0]))
     if failure is not None:
-        return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
+        return LayerInterval(mean, None, None, len(points), n_undefined, failure)
     pull = float(np.nanmean(means)) - mean
-    low, high = (float(np.clip(end[0] - pull, -1, 1)) for end in (ends.low, ends.high))
-    return LayerInterval(mean, low, high, len(neurons), n_undefined)
+    low, high = (float(np.clip(end[0] - pull, -bound, bound)) for end in (ends.low, ends.high))
+    return LayerInterval(mean, low, high, len(points), n_undefined)
 
 
-def _layer_means(
-    scored: Sequence[NeuronSums], documents: Int[np.ndarray, " document"], seed: int, n_draws: int
+def _means(
+    scored: Int[np.ndarray, " row"], pool: Int[np.ndarray, " document"], in_draws: InDraws, seed: int, n_draws: int
 ) -> Float[np.ndarray, " draw"]:
-    """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a score."""
+    """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a number."""
     rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
-    taken = resample(rng, len(documents), n_draws)
+    taken = resample(rng, len(pool), n_draws)
 
     def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
-        return taken[np.searchsorted(documents, sums.document_indices)]
+        return taken[np.searchsorted(pool, sums.document_indices)]
 
-    draws = np.empty((n_draws, len(scored)))
-    start = 0
-    for chunk in _chunks(scored, n_draws):
-        draws[:, start : start + len(chunk)] = _correlations(chunk, n_draws, counts).T
-        start += len(chunk)
+    draws = np.concatenate([in_draws(rows, counts) for rows in chunks(scored, n_draws)]).T.copy()
     means = np.full(n_draws, np.nan)
     for draw, of_neurons in enumerate(draws):
         drawn = of_neurons[rng.integers(len(scored), size=len(scored))]
@@ -166,7 +196,7 @@ def _layer_means(
     return means
 
 
-def _correlations(neurons: Sequence[NeuronSums], n_draws: int, counts: Counts) -> Float[np.ndarray, "neuron draw"]:
+def correlations(neurons: Sequence[NeuronSums], n_draws: int, counts: Counts) -> Float[np.ndarray, "neuron draw"]:
     """Each neuron's r in each draw, NaN where undefined; `counts` says how often a draw takes each of its rows.
 
     Only a neuron's own documents are multiplied: most documents of a pool hold nothing that a given neuron kept.
@@ -189,8 +219,8 @@ def _interval(sums: NeuronSums, low: float, high: float, undefined: float) -> In
     return Interval(float(low), float(high), n_documents)
 
 
-def _chunks(neurons: Sequence[NeuronSums], n_draws: int) -> Iterator[Sequence[NeuronSums]]:
-    """The neurons in runs whose sums take about `_CHUNK_BYTES`."""
+def chunks(items: Chunk, n_draws: int) -> Iterator[Chunk]:
+    """The items, one a neuron, in runs whose resampled sums take about `_CHUNK_BYTES`."""
     length = max(1, _CHUNK_BYTES // (8 * N_SUMS * n_draws))
-    for start in range(0, len(neurons), length):
-        yield neurons[start : start + length]
+    for start in range(0, len(items), length):
+        yield items[start : start + length]
