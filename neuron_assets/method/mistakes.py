@@ -16,6 +16,9 @@ from jaxtyping import Float
 from neuron_assets.errors import UnequalLengths
 from neuron_assets.method.scoring import score
 
+_ROUNDING = 1e-12
+"""Costs below this are errors of arithmetic."""
+
 Fault = Literal["fires", "silent"]
 """Wrongly, either."""
 
@@ -52,7 +55,7 @@ def mistakes(
     """The `n` excerpts that cost most, the costliest first; those that cost nothing are none."""
     signed, cost = _differences(true, simulated), costs(true, simulated)
     by_excerpt = cost.sum(axis=1)
-    rows = [row for row in np.argsort(-by_excerpt, kind="stable")[:n].tolist() if by_excerpt[row] > 0]
+    rows = [row for row in np.argsort(-by_excerpt, kind="stable")[:n].tolist() if by_excerpt[row] > _ROUNDING]
     return tuple(_mistake(row, float(by_excerpt[row]), signed[row].tolist()) for row in rows)
 
 

@@ -24,7 +24,8 @@ def test_costs_add_up_to_what_the_correlation_lacks(seed: int) -> None:
 def test_unit_and_offset_cost_nothing() -> None:
     true = np.array([[0.0, 1, 2], [5, 0, 0]])
 
-    assert costs(true, 3 * true + 1).sum() == pytest.approx(0, abs=1e-12)
+    assert costs(true, 3.3 * true + 0.1).sum() == pytest.approx(0, abs=1e-12)
+    assert mistakes(true, 3.3 * true + 0.1, 2) == ()
 
 
 def test_the_costliest_excerpts_come_first_each_with_its_worst_token() -> None:
