@@ -27,9 +27,9 @@ RULES_REVISION_VERSION = 1
 class RevisionParameters:
     """What was chosen for the revision; every field can change the text."""
 
-    n_counterexamples: int = 3
+    n_counterexamples: int = 6
     """Excerpts, at most."""
-    weight: int = 3
+    weight: int = 2
     """A counterexample counts as so many excerpts; its document still counts as one."""
 
 
