@@ -79,10 +79,10 @@ class LayerInterval:
     failure: str | None = None
 
 
+Documents = Int[np.ndarray, " document"]
 Counts = Callable[[NeuronSums], Float[np.ndarray, "row draw"]]
 """How often each draw takes each of a neuron's rows."""
 
-InDraws = Callable[[Int[np.ndarray, " row"], Counts], Float[np.ndarray, "row draw"]]
 Chunk = TypeVar("Chunk", Sequence[NeuronSums], Int[np.ndarray, " row"])
 
 
@@ -120,6 +120,15 @@ def own_draws(seed: int, n_draws: int) -> Counts:
     return counts
 
 
+def shared_draws(documents: Documents, taken: Float[np.ndarray, "document draw"]) -> Counts:
+    """The draws of a layer's documents, which are the same for each of its neurons."""
+
+    def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
+        return taken[np.searchsorted(documents, sums.document_indices)]
+
+    return counts
+
+
 def layer_interval(
     neurons: Sequence[NeuronSums], *, seed: int, n_draws: int = 1000, level: float = 0.95
 ) -> LayerInterval:
@@ -135,61 +144,60 @@ def layer_interval(
     that pull, which the real sampling of documents does not have, grows larger than the interval is wide.
     """
     points = np.array([float(correlation_from_sums(sums.sums.sum(axis=0))) for sums in neurons])
+    scored = [sums for sums, r in zip(neurons, points, strict=True) if np.isfinite(r)]
 
-    def in_draws(rows: Int[np.ndarray, " row"], counts: Counts) -> Float[np.ndarray, "row draw"]:
-        return correlations([neurons[row] for row in rows.tolist()], n_draws, counts)
+    def drawn(documents: Documents, taken: Float[np.ndarray, "document draw"]) -> Float[np.ndarray, "draw neuron"]:
+        counts = shared_draws(documents, taken)
+        draws = [correlations(chunk, n_draws, counts) for chunk in chunks(scored, n_draws)]
+        return np.ascontiguousarray(np.concatenate(draws).T)
 
-    documents = [sums.document_indices for sums in neurons]
-    return interval_of_mean(points, documents, in_draws, seed=seed, n_draws=n_draws, level=level)
+    of_scored = [sums.document_indices for sums in scored]
+    return mean_interval(points, of_scored, drawn, lowest=-1.0, seed=seed, n_draws=n_draws, level=level)
 
 
-def interval_of_mean(  # noqa: PLR0913  # what is drawn, and how
+def mean_interval(  # noqa: PLR0913  # what is known of the neurons, and how to draw
     points: Float[np.ndarray, " neuron"],
-    documents: Sequence[Int[np.ndarray, " _"]],
-    in_draws: InDraws,
+    documents_of_scored: Sequence[Int[np.ndarray, " _"]],
+    drawn: Callable[[Documents, Float[np.ndarray, "document draw"]], Float[np.ndarray, "draw scored"]],
     *,
+    lowest: float,
+    highest: float = 1.0,
     seed: int,
     n_draws: int,
     level: float,
-    bound: float = 1.0,
 ) -> LayerInterval:
-    """What `layer_interval` tells, of any number that each neuron has in each draw of the documents.
+    """The mean of `points`, NaN where a neuron has none, and its interval, resampled as `layer_interval` says.
 
-    `points` are the neurons' numbers, NaN where undefined, within `bound` of 0; `documents` those that each neuron was
-    scored on; `in_draws` gives the numbers of some neurons (rows of `points`) in all draws, from counts of documents.
+    `drawn` gives the numbers of the neurons that have one, from all their documents, ascending, and how often each draw
+    takes each. No number is under `lowest` or above `highest`.
     """
-    scored = np.flatnonzero(np.isfinite(points))
-    n_undefined = len(points) - len(scored)
-    mean = float(points[scored].mean()) if len(scored) else None
-    pool = np.unique(np.concatenate([documents[row] for row in scored.tolist()])) if len(scored) else np.empty(0, int)
-    failure = too_few(len(scored), FEWEST_NEURONS, "scored neurons") or too_few_documents(len(pool))
+    n_scored = len(documents_of_scored)
+    n_undefined = len(points) - n_scored
+    mean = float(np.nanmean(points)) if n_scored else None
+    documents = np.unique(np.concatenate(documents_of_scored)) if n_scored else np.empty(0, int)
+    failure = too_few(n_scored, FEWEST_NEURONS, "scored neurons") or too_few_documents(len(documents))
     if mean is None or failure is not None:
         return LayerInterval(mean, None, None, len(points), n_undefined, failure)
 
-    means = _means(scored, pool, in_draws, seed, n_draws)
+    rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
+    means = _means_of_resampled_neurons(rng, drawn(documents, resample(rng, len(documents), n_draws)))
     ends = percentiles(means[np.newaxis], level)
     failure = too_often_undefined(float(ends.undefined[0]))
     if failure is not None:
         return LayerInterval(mean, None, None, len(points), n_undefined, failure)
     pull = float(np.nanmean(means)) - mean
-    low, high = (float(np.clip(end[0] - pull, -bound, bound)) for end in (ends.low, ends.high))
+    low, high = (float(np.clip(end[0] - pull, lowest, highest)) for end in (ends.low, ends.high))
     return LayerInterval(mean, low, high, len(points), n_undefined)
 
 
-def _means(
-    scored: Int[np.ndarray, " row"], pool: Int[np.ndarray, " document"], in_draws: InDraws, seed: int, n_draws: int
+def _means_of_resampled_neurons(
+    rng: np.random.Generator, draws: Float[np.ndarray, "draw neuron"]
 ) -> Float[np.ndarray, " draw"]:
-    """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a number."""
-    rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
-    taken = resample(rng, len(pool), n_draws)
-
-    def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
-        return taken[np.searchsorted(pool, sums.document_indices)]
-
-    draws = np.concatenate([in_draws(rows, counts) for rows in chunks(scored, n_draws)]).T.copy()
+    """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a score."""
+    n_draws, n_neurons = draws.shape
     means = np.full(n_draws, np.nan)
     for draw, of_neurons in enumerate(draws):
-        drawn = of_neurons[rng.integers(len(scored), size=len(scored))]
+        drawn = of_neurons[rng.integers(n_neurons, size=n_neurons)]
         defined = drawn[~np.isnan(drawn)]
         if len(defined):
             means[draw] = defined.mean()

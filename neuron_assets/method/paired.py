@@ -16,12 +16,14 @@ from jaxtyping import Float, Int
 
 from neuron_assets.method.intervals import (
     Counts,
+    Documents,
     LayerInterval,
     NeuronSums,
     chunks,
     correlations,
-    interval_of_mean,
+    mean_interval,
     own_draws,
+    shared_draws,
 )
 from neuron_assets.method.resampling import percentiles, too_few_documents, too_often_undefined
 from neuron_assets.method.scoring import correlation_from_sums
@@ -90,17 +92,16 @@ def layer_difference(
     Raises ValueError as `paired_differences` does.
     """
     points = _differences(first, second)
-    documents = [_EMPTY if sums is None else sums.document_indices for sums in first]
+    scored = np.flatnonzero(np.isfinite(points))
 
-    def in_draws(rows: Int[np.ndarray, " row"], counts: Counts) -> Float[np.ndarray, "row draw"]:
-        return _in_draws(first, second, rows, counts, n_draws)
+    def drawn(documents: Documents, taken: Float[np.ndarray, "document draw"]) -> Float[np.ndarray, "draw neuron"]:
+        counts = shared_draws(documents, taken)
+        draws = [_in_draws(first, second, rows, counts, n_draws) for rows in chunks(scored, n_draws)]
+        return np.ascontiguousarray(np.concatenate(draws).T)
 
-    return interval_of_mean(
-        points, documents, in_draws, seed=seed, n_draws=n_draws, level=level, bound=LARGEST_DIFFERENCE
-    )
-
-
-_EMPTY = np.empty(0, np.int64)
+    of_scored = [sums.document_indices for row in scored.tolist() if (sums := first[row]) is not None]
+    ends = {"lowest": -LARGEST_DIFFERENCE, "highest": LARGEST_DIFFERENCE}
+    return mean_interval(points, of_scored, drawn, **ends, seed=seed, n_draws=n_draws, level=level)
 
 
 def _differences(
