@@ -10,6 +10,7 @@ Here: the interval of a neuron's score and of the mean score of a layer. Not her
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -65,7 +66,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class LayerInterval:
-    """Of the mean score of a layer's neurons. Both ends, or a reason why there are none."""
+    """Of the mean over a layer's neurons of a score or a difference. Both ends, or a reason why there are none."""
 
     mean: float | None
     """Over the neurons whose score is defined; None where there is none."""
@@ -80,6 +81,9 @@ class LayerInterval:
 
 Documents = Int[np.ndarray, " document"]
 Counts = Callable[[NeuronSums], Float[np.ndarray, "row draw"]]
+"""How often each draw takes each of a neuron's rows."""
+
+Chunk = TypeVar("Chunk", Sequence[NeuronSums], Int[np.ndarray, " row"])
 
 
 def neuron_interval(sums: NeuronSums, *, seed: int, n_draws: int = 1000, level: float = 0.95) -> Interval:
@@ -98,16 +102,31 @@ def neuron_intervals(
     and its own indices only, not on its neighbours, and its random documents are drawn alike with or without top ones.
     Draws without a score are left out; above a tenth of them there is no interval.
     """
+    counts = own_draws(seed, n_draws)
+    intervals: list[Interval] = []
+    for chunk in chunks(neurons, n_draws):
+        ends = percentiles(correlations(chunk, n_draws, counts), level)
+        intervals.extend(_interval(sums, *row) for sums, row in zip(chunk, zip(*ends, strict=True), strict=True))
+    return tuple(intervals)
+
+
+def own_draws(seed: int, n_draws: int) -> Counts:
+    """The draws of a neuron's own interval, stratified: whatever is computed in them, they are the same."""
 
     def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
         strata = [sums.random] if sums.top is None else [sums.random, sums.top]
         return neuron_draws(sums.neuron, [len(stratum.sums) for stratum in strata], seed=seed, n_draws=n_draws)
 
-    intervals: list[Interval] = []
-    for chunk in _chunks(neurons, n_draws):
-        ends = percentiles(_correlations(chunk, n_draws, counts), level)
-        intervals.extend(_interval(sums, *row) for sums, row in zip(chunk, zip(*ends, strict=True), strict=True))
-    return tuple(intervals)
+    return counts
+
+
+def shared_draws(documents: Documents, taken: Float[np.ndarray, "document draw"]) -> Counts:
+    """The draws of a layer's documents, which are the same for each of its neurons."""
+
+    def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
+        return taken[np.searchsorted(documents, sums.document_indices)]
+
+    return counts
 
 
 def layer_interval(
@@ -128,11 +147,9 @@ def layer_interval(
     scored = [sums for sums, r in zip(neurons, points, strict=True) if np.isfinite(r)]
 
     def drawn(documents: Documents, taken: Float[np.ndarray, "document draw"]) -> Float[np.ndarray, "draw neuron"]:
-        def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
-            return taken[np.searchsorted(documents, sums.document_indices)]
-
-        correlations = [_correlations(chunk, n_draws, counts) for chunk in _chunks(scored, n_draws)]
-        return np.ascontiguousarray(np.concatenate(correlations).T)
+        counts = shared_draws(documents, taken)
+        draws = [correlations(chunk, n_draws, counts) for chunk in chunks(scored, n_draws)]
+        return np.ascontiguousarray(np.concatenate(draws).T)
 
     of_scored = [sums.document_indices for sums in scored]
     return mean_interval(points, of_scored, drawn, lowest=-1.0, seed=seed, n_draws=n_draws, level=level)
@@ -144,6 +161,7 @@ def mean_interval(  # noqa: PLR0913  # what is known of the neurons, and how to 
     drawn: Callable[[Documents, Float[np.ndarray, "document draw"]], Float[np.ndarray, "draw scored"]],
     *,
     lowest: float,
+    highest: float = 1.0,
     seed: int,
     n_draws: int,
     level: float,
@@ -151,7 +169,7 @@ def mean_interval(  # noqa: PLR0913  # what is known of the neurons, and how to 
     """The mean of `points`, NaN where a neuron has none, and its interval, resampled as `layer_interval` says.
 
     `drawn` gives the numbers of the neurons that have one, from all their documents, ascending, and how often each draw
-    takes each. No number is under `lowest` or above 1.
+    takes each. No number is under `lowest` or above `highest`.
     """
     n_scored = len(documents_of_scored)
     n_undefined = len(points) - n_scored
@@ -168,7 +186,7 @@ def mean_interval(  # noqa: PLR0913  # what is known of the neurons, and how to 
     if failure is not None:
         return LayerInterval(mean, None, None, len(points), n_undefined, failure)
     pull = float(np.nanmean(means)) - mean
-    low, high = (float(np.clip(end[0] - pull, lowest, 1)) for end in (ends.low, ends.high))
+    low, high = (float(np.clip(end[0] - pull, lowest, highest)) for end in (ends.low, ends.high))
     return LayerInterval(mean, low, high, len(points), n_undefined)
 
 
@@ -186,7 +204,7 @@ def _means_of_resampled_neurons(
     return means
 
 
-def _correlations(neurons: Sequence[NeuronSums], n_draws: int, counts: Counts) -> Float[np.ndarray, "neuron draw"]:
+def correlations(neurons: Sequence[NeuronSums], n_draws: int, counts: Counts) -> Float[np.ndarray, "neuron draw"]:
     """Each neuron's r in each draw, NaN where undefined; `counts` says how often a draw takes each of its rows.
 
     Only a neuron's own documents are multiplied: most documents of a pool hold nothing that a given neuron kept.
@@ -209,8 +227,8 @@ def _interval(sums: NeuronSums, low: float, high: float, undefined: float) -> In
     return Interval(float(low), float(high), n_documents)
 
 
-def _chunks(neurons: Sequence[NeuronSums], n_draws: int) -> Iterator[Sequence[NeuronSums]]:
-    """The neurons in runs whose sums take about `_CHUNK_BYTES`."""
+def chunks(items: Chunk, n_draws: int) -> Iterator[Chunk]:
+    """The items, one a neuron, in runs whose resampled sums take about `_CHUNK_BYTES`."""
     length = max(1, _CHUNK_BYTES // (8 * N_SUMS * n_draws))
-    for start in range(0, len(neurons), length):
-        yield neurons[start : start + length]
+    for start in range(0, len(items), length):
+        yield items[start : start + length]
