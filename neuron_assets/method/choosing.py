@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.method.samples import shown_rows
 from neuron_assets.method.scoring import Score, score
@@ -77,10 +77,10 @@ def choosing_score(record: NeuronRecord, simulated: Float[np.ndarray, "excerpt t
 def chosen(contenders: Sequence[Contender]) -> Choice:
     """The contender with the highest correlation; of several as high, the one with the lowest number.
 
-    Where none has a correlation, the first that has a text. A shuffled control takes no part.
+    Where none has a correlation, the first that has a text. A control takes no part.
     """
     able = sorted(
-        (one for one in contenders if one.has_text and one.author != SHUFFLED_CONTROL), key=lambda one: one.candidate
+        (one for one in contenders if one.has_text and one.author not in CONTROLS), key=lambda one: one.candidate
     )
     if not able:
         return Choice(None, None, 0, "no candidate has a text")

@@ -9,7 +9,6 @@ import pytest
 
 from neuron_assets.assets.checks import (
     CHECKS,
-    OF_TABLE,
     Finding,
     control_near_zero,
     expected_candidates,
@@ -29,6 +28,7 @@ from neuron_assets.assets.explainers import SILENT, is_no_fault
 from neuron_assets.assets.held_out import is_simulated
 from neuron_assets.assets.predictions import LOOKUPS
 from neuron_assets.assets.study_component import build_study
+from neuron_assets.lineage import tables_of
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.sections import ControlsSection
 from neuron_assets.study import Study
@@ -68,7 +68,7 @@ def test_every_check_of_a_study_is_described_and_blocks_where_bad_numbers_would_
 
     assert blocking == {"schema", "documents_apart", "complete", "failures"}
     assert {spec.name for spec in specs} == set(CHECKS)
-    assert tables == set(OF_TABLE) - {"spending"}
+    assert tables == set(tables_of(study)) - {"spending"}
     assert all(spec.description for spec in specs)
 
 
