@@ -15,6 +15,7 @@ from rich.text import Text
 
 from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.keeping_commands import gc
+from neuron_assets.lineage import tables_of
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import BUNDLED_STUDIES, Project, current_project
 from neuron_assets.request_commands import check_layers, estimate, layers_option, ledger, neurons_option, requests
@@ -219,10 +220,11 @@ def _materialize(console: Console, project: Project, wanted: "Wanted", *, offlin
 
 
 def _print_scores(console: Console, project: Project, study: Study) -> None:
+    from neuron_assets.assets.partitions import layer_key
     from neuron_assets.tables.parquet import read_table
-    from neuron_assets.tables.reading import comparable_summary, corpus_facts
+    from neuron_assets.tables.reading import all_metrics, comparable_summary, corpus_facts
     from neuron_assets.tables.store import TableStore
-    from neuron_assets.terminal import score_tables
+    from neuron_assets.terminal import metrics_table, score_tables
 
     store = TableStore.at(project.tables)
     own = read_table(store.path(study.name, "layer_summary"), "layer_summary")
@@ -234,6 +236,10 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     )
     console.print()
     console.print(score_tables(own, f"{title}\n{corpus}", study.explainer.label, twin))
+    layers = [layer_key(layer, study.subject.n_layers) for layer in own["layer_index"].unique().sort()]
+    metrics = all_metrics(store, study.name, layers) if "metrics" in tables_of(study) else None
+    if metrics is not None and metrics.height:
+        console.print(metrics_table(metrics, study.explainer.label))
 
 
 def _print_lost(console: Console, project: Project, wanted: "Wanted") -> None:

@@ -59,6 +59,32 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
     return table
 
 
+def metrics_table(metrics: pl.DataFrame, author: str) -> Table:
+    """A line a sample and metric: means over all neurons of the author, beside chance, controls and lookups."""
+    table = Table(
+        title="beside the correlation: means over neurons",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "broad", "unigram_lookup": "unigram"}
+    for name in (_short(author), "chance", *others.values(), "undefined"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | pl.col("author").is_in(list(others))
+    for (sample, metric), rows in metrics.filter(first).group_by("sample", "metric", maintain_order=True):
+        own = rows.filter(pl.col("author") == author)
+        means = dict(rows.group_by("author").agg(pl.col("value").mean()).iter_rows())
+        chance = own.select(pl.col("chance").mean()).item()
+        table.add_row(
+            f"{_SAMPLES[str(sample)]}: {str(metric).replace('_', ' ')}",
+            *(_number(value) for value in (means.get(author), chance, *(means.get(name) for name in others))),
+            str(own["failure"].count()),
+        )
+    return table
+
+
 def _short(name: str) -> str:
     """A line of the table fits 80 columns; the title above it has the whole name."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 2]}.."

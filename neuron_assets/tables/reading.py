@@ -95,6 +95,13 @@ def best_neurons(store: TableStore, study: str, keys: list[str], author: str, n:
     return [NeuronId(layer, neuron) for layer, neuron in best.select("layer_index", "neuron_index").iter_rows()]
 
 
+def all_metrics(store: TableStore, study: str, keys: list[str]) -> pl.DataFrame | None:
+    """The table `metrics` of those of these layers that have it; None where none has."""
+    tables = [_rows(store, study, "metrics", key, pl.lit(True)) for key in keys]  # noqa: FBT003  # a literal of polars
+    there = [table for table in tables if table is not None]
+    return pl.concat(there) if there else None
+
+
 def comparable_summary(store: TableStore, study: str, other: str | None) -> pl.DataFrame | None:
     """The other study's `layer_summary`, if it is over the same excerpts and as many neurons a layer; or None."""
     if other is None or not store.path(other, "layer_summary").exists():
