@@ -29,6 +29,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── SubjectOfExperts
     │   ├── NeuronsDiffer
     │   ├── NeuronsNotHeard
+    │   ├── SubjectWithoutHead
     │   ├── SubjectMismatch
     │   ├── UnusableUnits
     │   ├── UnknownAutoencoder
@@ -137,6 +138,7 @@ from neuron_assets.errors.studies import (
     SubjectError,
     SubjectMismatch,
     SubjectOfExperts,
+    SubjectWithoutHead,
     UnequalLengths,
     UnknownAutoencoder,
     UnknownFamily,
@@ -215,6 +217,7 @@ __all__ = [
     "SubjectError",
     "SubjectMismatch",
     "SubjectOfExperts",
+    "SubjectWithoutHead",
     "TableError",
     "TooFewDocuments",
     "TooFewExcerpts",

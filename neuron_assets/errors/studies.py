@@ -120,6 +120,14 @@ class NeuronsNotHeard(SubjectError):
         )
 
 
+class SubjectWithoutHead(SubjectError):
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"{subject} was opened without its head, or has none, so that it cannot say which token it takes to come "
+            "next. Open it with its head, or leave `ablation` and the output side away."
+        )
+
+
 class UnusableSubject(SubjectError):
     def __init__(self, subject: str, reason: str) -> None:
         super().__init__(f"The subject {subject} cannot be used: {reason}. Mend `subject` in the study.")
