@@ -4,24 +4,28 @@ The tokens of a document hang together, so that whole documents are resampled, n
 six sums stand for it (`scoring.DocumentSums`): a draw is a count of how often each document was taken, and its
 correlation is one product of counts and sums.
 
-Here: the interval of a neuron's score and of the mean score of a layer. Not here: the score itself (`scoring.py`).
+Here: the interval of a neuron's score and of the mean score of a layer. Not here: the score itself
+(`scoring.py`), the draws (`resampling.py`), and intervals of anything but correlations (`metrics.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from neuron_assets.method.records import NeuronId
+from neuron_assets.method.resampling import (
+    neuron_draws,
+    percentiles,
+    resample,
+    too_few,
+    too_few_documents,
+    too_often_undefined,
+)
 from neuron_assets.method.scoring import N_SUMS, DocumentSums, correlation_from_sums
 
-FEWEST_DOCUMENTS = 5
 FEWEST_NEURONS = 2
-MOST_UNDEFINED = 0.1
-"""Where more than this share of the draws has no score, there is no interval: the score hangs on one or two documents
-(one that alone makes a series vary is missing from about 35 % of the draws, two from about 12 %, three from 4 %)."""
 
 _CHUNK_BYTES = 1 << 22
 """About what the resampled sums of the neurons at hand may take, whatever the number of neurons."""
@@ -74,13 +78,6 @@ class LayerInterval:
     failure: str | None = None
 
 
-class _Ends(NamedTuple):
-    low: Float[np.ndarray, " row"]
-    high: Float[np.ndarray, " row"]
-    undefined: Float[np.ndarray, " row"]
-    """The share of the draws that are undefined, 0 to 1."""
-
-
 Counts = Callable[[NeuronSums], Float[np.ndarray, "row draw"]]
 
 
@@ -102,13 +99,12 @@ def neuron_intervals(
     """
 
     def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
-        rng = np.random.default_rng([seed, sums.neuron.layer_index, sums.neuron.neuron_index])
         strata = [sums.random] if sums.top is None else [sums.random, sums.top]
-        return np.concatenate([_resample(rng, len(stratum.sums), n_draws) for stratum in strata])
+        return neuron_draws(sums.neuron, [len(stratum.sums) for stratum in strata], seed=seed, n_draws=n_draws)
 
     intervals: list[Interval] = []
     for chunk in _chunks(neurons, n_draws):
-        ends = _percentiles(_correlations(chunk, n_draws, counts), level)
+        ends = percentiles(_correlations(chunk, n_draws, counts), level)
         intervals.extend(_interval(sums, *row) for sums, row in zip(chunk, zip(*ends, strict=True), strict=True))
     return tuple(intervals)
 
@@ -132,13 +128,13 @@ def layer_interval(
     n_undefined = len(neurons) - len(scored)
     mean = float(np.nanmean(points)) if scored else None
     documents = np.unique(np.concatenate([sums.document_indices for sums in scored])) if scored else np.empty(0, int)
-    failure = _too_few(len(scored), FEWEST_NEURONS, "scored neurons") or _too_few_documents(len(documents))
+    failure = too_few(len(scored), FEWEST_NEURONS, "scored neurons") or too_few_documents(len(documents))
     if mean is None or failure is not None:
         return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
 
     means = _layer_means(scored, documents, seed, n_draws)
-    ends = _percentiles(means[np.newaxis], level)
-    failure = _too_often_undefined(float(ends.undefined[0]))
+    ends = percentiles(means[np.newaxis], level)
+    failure = too_often_undefined(float(ends.undefined[0]))
     if failure is not None:
         return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
     pull = float(np.nanmean(means)) - mean
@@ -151,7 +147,7 @@ def _layer_means(
 ) -> Float[np.ndarray, " draw"]:
     """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a score."""
     rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
-    taken = _resample(rng, len(documents), n_draws)
+    taken = resample(rng, len(documents), n_draws)
 
     def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
         return taken[np.searchsorted(documents, sums.document_indices)]
@@ -182,54 +178,15 @@ def _correlations(neurons: Sequence[NeuronSums], n_draws: int, counts: Counts) -
     return correlation_from_sums(np.moveaxis(totals, 1, -1))
 
 
-def _resample(rng: np.random.Generator, n_documents: int, n_draws: int) -> Float[np.ndarray, "document draw"]:
-    """How often each document is taken when as many are drawn, with replacement, as there are."""
-    if n_documents == 0:
-        return np.zeros((0, n_draws))
-    cells = rng.integers(n_documents, size=(n_documents, n_draws))
-    cells *= n_draws
-    cells += np.arange(n_draws)
-    return np.bincount(cells.ravel(), minlength=cells.size).reshape(cells.shape).astype(np.float64)
-
-
-def _percentiles(draws: Float[np.ndarray, "row draw"], level: float) -> _Ends:
-    """Both ends of the middle `level` of each row's defined draws, interpolated as numpy's quantile does it.
-
-    numpy's nanquantile says the same, a row at a time in Python: 10,000 neurons would wait for it.
-    """
-    ordered = np.sort(draws, axis=1)  # NaN goes last
-    n_defined = np.count_nonzero(~np.isnan(draws), axis=1)
-    ends = []
-    for part in ((1 - level) / 2, (1 + level) / 2):
-        place = part * np.maximum(n_defined - 1, 0)
-        below = np.floor(place).astype(int)
-        above = np.minimum(below + 1, np.maximum(n_defined - 1, 0))
-        row = np.arange(len(draws))
-        ends.append(ordered[row, below] + (ordered[row, above] - ordered[row, below]) * (place - below))
-    return _Ends(ends[0], ends[1], 1 - n_defined / draws.shape[1])
-
-
 def _interval(sums: NeuronSums, low: float, high: float, undefined: float) -> Interval:
     n_documents = len(np.unique(sums.document_indices))
-    failure = _too_few_documents(n_documents)
+    failure = too_few_documents(n_documents)
     if failure is None and not np.isfinite(sums.sums).all():
         failure = "not finite"
-    failure = failure or _too_often_undefined(undefined)
+    failure = failure or too_often_undefined(undefined)
     if failure is not None:
         return Interval(None, None, n_documents, failure)
     return Interval(float(low), float(high), n_documents)
-
-
-def _too_few_documents(n_documents: int) -> str | None:
-    return _too_few(n_documents, FEWEST_DOCUMENTS, "documents")
-
-
-def _too_few(n: int, fewest: int, what: str) -> str | None:
-    return f"{n} of the {fewest} {what} that an interval needs" if n < fewest else None
-
-
-def _too_often_undefined(share: float) -> str | None:
-    return f"{share:.0%} of the draws have no score" if share > MOST_UNDEFINED else None
 
 
 def _chunks(neurons: Sequence[NeuronSums], n_draws: int) -> Iterator[Sequence[NeuronSums]]:
