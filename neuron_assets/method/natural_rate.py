@@ -10,7 +10,6 @@ Put here: what active means, the threshold, the four metrics. Keep out: which ex
 (`metrics.py`).
 """
 
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 

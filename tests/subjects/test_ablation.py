@@ -20,6 +20,9 @@ from neuron_assets.errors import (
     UnequalLengths,
     UnusableSubject,
 )
+from neuron_assets.method.ablation import Divergences, measure_ablation
+from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
+from neuron_assets.method.samples import Rows
 from neuron_assets.subjects import ablation
 from neuron_assets.subjects.ablation import Replacements, replace
 from neuron_assets.subjects.bundled.opening import open_speaking_bundled, open_speaking_twin
@@ -295,3 +298,29 @@ def test_neurons_of_what_is_shipped_move_it_as_a_whole_pass_says(opened: Callabl
     expected = worked_out(subject._whole, 4, pairs)
     assert expected.min() > 1e-7
     np.testing.assert_allclose(moved.by_replacement, expected, rtol=2e-3, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox", "gemma2"])
+def test_the_truth_scores_1_and_the_mean_0(family: str) -> None:
+    subject = speaking(small(family))
+    true = heard(subject, 1)[:, :, UNITS[1]].astype(np.float64)  # excerpt, token
+    mean = np.full_like(true, true.mean())
+    everywhere = np.arange(N_EXCERPTS)
+
+    def moved_by(put: Array) -> ablation.Moved:
+        return replace(subject, TOKEN_IDS, 1, Replacements(np.full(N_EXCERPTS, UNITS[1]), everywhere, put))
+
+    noise, mean_ablated = moved_by(mean).by_rounding, moved_by(mean).by_replacement
+    tokens = Tokens(np.zeros(TOKEN_IDS.shape, np.int64), ("a",))
+    nothing = np.zeros(N_EXCERPTS, bool)
+    record = NeuronRecord(NeuronId(1, UNITS[1]), Exemplars(tokens, true, nothing, everywhere, everywhere))
+
+    def score(put: Array) -> float | None:
+        divergences = Divergences(moved_by(put).by_replacement, mean_ablated, noise)
+        return measure_ablation(record, Rows(everywhere[:0], everywhere), divergences).metrics[0].value
+
+    half_way = score((true + mean) / 2)
+    assert score(true) == pytest.approx(1, abs=1e-6)
+    assert score(mean) == pytest.approx(0, abs=1e-12)
+    assert half_way is not None
+    assert 0.2 < half_way < 1
