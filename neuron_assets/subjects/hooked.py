@@ -31,7 +31,7 @@ class _Heard(Exception):
     """Ends a forward pass: everything that was asked for is heard."""
 
 
-_NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
+NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
 """What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
 
 
@@ -151,7 +151,7 @@ def _hook(block: nn.Module, projection: nn.Module, site: Site, hear: Callable[[t
         case "neurons":
             return projection.register_forward_pre_hook(lambda _module, inputs: hear(inputs[0]))
         case "mlp_output":
-            norms = (getattr(block, name) for name in _NORMS_AFTER_MLP if hasattr(block, name))
+            norms = (getattr(block, name) for name in NORMS_AFTER_MLP if hasattr(block, name))
             last: nn.Module = next(norms, projection)
             return last.register_forward_hook(lambda _module, _inputs, output: hear(output))
         case "residual_before":

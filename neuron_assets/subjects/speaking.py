@@ -9,8 +9,9 @@ MLP, parallel attention, and what a family does to its logits are those of the m
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,10 +19,14 @@ from jaxtyping import Float, Int
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+from transformers.pytorch_utils import Conv1D
 
 from neuron_assets.errors import NeuronsNotHeard, SubjectWithoutHead
-from neuron_assets.subjects.hooked import HookedSubject
+from neuron_assets.subjects.hooked import NORMS_AFTER_MLP, HookedSubject
 from neuron_assets.subjects.pieces import Pieces
+
+_LARGE = 100.0
+"""Beside this, what a norm adds to the variance is nothing."""
 
 Change = Callable[[Float[torch.Tensor, "excerpt token neuron"]], None]
 """Changes in place what the neurons of a layer did. It sees the tokens of the excerpts, not those before them."""
@@ -48,7 +53,7 @@ class SpeakingSubject(HookedSubject):
     def __init__(self, name: str, model: PreTrainedModel, pieces: Pieces, beginning: Sequence[int] = ()) -> None:
         """Raises SubjectWithoutHead, and what HookedSubject raises."""
         super().__init__(name, model, pieces, beginning)
-        self._whole: Any = model
+        self._whole = cast("Any", model)  # much of it has no types
         self._whole.eval()
         if self._whole.get_output_embeddings() is None:
             raise SubjectWithoutHead(name)
@@ -57,6 +62,29 @@ class SpeakingSubject(HookedSubject):
     def n_vocabulary(self) -> int:
         """How many tokens it can say."""
         return len(self._whole.get_output_embeddings().weight)
+
+    def output_vectors(self, layer_index: int) -> Float[torch.Tensor, "neuron last"]:
+        """What each neuron of a layer adds, a unit of activation, to what the head is given: in float32, on the CPU.
+
+        Row n of the output projection, times what the norm after the MLP (where there is one) and the last norm
+        multiply each number by. Left out are a common factor (what norms divide by, what some families scale all
+        outputs with) and what later layers make of it. Raises LayerOutOfRange.
+        """
+        self._check(0, [layer_index])
+        block, projection = self._blocks[layer_index], self._projections[layer_index]
+        weight = projection.get_parameter("weight").detach().float().cpu()
+        vectors = weight if isinstance(projection, Conv1D) else weight.T
+        after_mlp = [getattr(block, name) for name in NORMS_AFTER_MLP if hasattr(block, name)]
+        of_decoder = [part for part in self._base.children() if "norm" in type(part).__name__.lower()]
+        for norm in (*after_mlp[:1], *of_decoder[-1:]):  # a norm of embeddings stands before the last one
+            vectors = vectors * _factors(norm, vectors.shape[1])
+        narrowing = getattr(self._base, "project_out", None)  # of some OPT models
+        return vectors if narrowing is None else vectors @ narrowing.weight.detach().float().cpu().T
+
+    def unembedding(self, tokens: slice) -> Float[torch.Tensor, "token last"]:
+        """The rows of some tokens in the head: in float32, on the CPU."""
+        weight: torch.Tensor = self._whole.get_output_embeddings().weight[tokens]
+        return weight.detach().float().cpu()
 
     def speak(self, token_ids: Int[np.ndarray, "excerpt token"], layer_index: int) -> Spoken:
         """The true pass over these excerpts, but for the head; raises LayerOutOfRange and SubjectMismatch."""
@@ -130,6 +158,17 @@ class SpeakingSubject(HookedSubject):
             return (neurons, *inputs[1:])
 
         return hook
+
+
+def _factors(norm: nn.Module, width: int) -> Float[torch.Tensor, " width"]:
+    """What a norm multiplies each number by. It is tried, for families keep it in different ways, some as 1 less."""
+    in_full = deepcopy(norm).to("cpu", torch.float32)
+    signs = torch.ones(width)
+    signs[1::2] = -1
+    with torch.no_grad():
+        up, down = (in_full(each[None, None] * _LARGE)[0, 0] for each in (signs, -signs))
+    factors: torch.Tensor = (up - down) / 2 * signs  # without what the norm adds
+    return factors
 
 
 @contextmanager

@@ -170,9 +170,8 @@ def test_the_interval_is_that_of_documents_drawn_one_by_one() -> None:
                 drawn.extend(rows[documents[rows] == document].tolist())
         draws.append((1 - simulated[drawn].sum() / TRUE[drawn].sum(), TRUE[drawn].mean()))
     expected = np.quantile(draws, [0.025, 0.975], axis=0)
-    width = np.diff(expected, axis=0)[0]
-    for at, (low, high) in enumerate([(interval.low, interval.high), (effect.low, effect.high)]):
-        np.testing.assert_allclose([low, high], expected[:, at], atol=0.1 * width[at])
+    for of_metric, ends in zip((interval, effect), expected.T, strict=True):
+        assert (of_metric.low, of_metric.high) == pytest.approx(tuple(ends), abs=0.1 * (ends[1] - ends[0]))
 
 
 def test_a_neurons_interval_depends_on_no_other_and_on_the_seed() -> None:
