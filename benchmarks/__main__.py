@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import asking, harvest, loading, memory, rules, sharing, units
+from benchmarks import ablation, asking, harvest, loading, memory, rules, sharing, units
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
     "memory": memory.benchmark,
     "harvest": harvest.benchmark,
     "units": units.benchmark,
+    "ablation": ablation.benchmark,
     "sharing": sharing.benchmark,
     "asking": asking.benchmark,
 }

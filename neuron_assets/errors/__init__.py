@@ -30,6 +30,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── NeuronsDiffer
     │   ├── NeuronsNotHeard
     │   ├── SubjectWithoutHead
+    │   ├── NotReplaceable
     │   ├── SubjectMismatch
     │   ├── UnusableUnits
     │   ├── UnknownAutoencoder
@@ -130,6 +131,7 @@ from neuron_assets.errors.studies import (
     NeuronsNotHeard,
     NonFiniteActivations,
     NotDeleted,
+    NotReplaceable,
     OutOfMemory,
     StudyError,
     StudyExists,
@@ -199,6 +201,7 @@ __all__ = [
     "NonFiniteActivations",
     "NotAnsweredYet",
     "NotDeleted",
+    "NotReplaceable",
     "NothingScored",
     "OutOfMemory",
     "ParametersRefused",

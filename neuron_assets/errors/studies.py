@@ -128,6 +128,14 @@ class SubjectWithoutHead(SubjectError):
         )
 
 
+class NotReplaceable(SubjectError):
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"What is explained of {subject} are no neurons of a language model: there is no place in a forward pass "
+            "where they could be replaced. Leave `ablation` away, or explain neurons (one sign or both)."
+        )
+
+
 class UnusableSubject(SubjectError):
     def __init__(self, subject: str, reason: str) -> None:
         super().__init__(f"The subject {subject} cannot be used: {reason}. Mend `subject` in the study.")

@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 
-from neuron_assets.errors import NeuronOutOfRange, UnequalLengths
+from neuron_assets.errors import NeuronOutOfRange, NotReplaceable, SubjectWithoutHead, UnequalLengths
 from neuron_assets.method.records import NeuronId
 from neuron_assets.subjects.devices import works_in_small_steps
+from neuron_assets.subjects.hooked import HookedSubject
+from neuron_assets.subjects.signed import SignedSubject
 from neuron_assets.subjects.speaking import Change, SpeakingSubject, Spoken
+from neuron_assets.subjects.subject import Subject
 
 _LOGITS_AT_ONCE = 1 << 22
 _NUMBERS_IN_CACHE = 1 << 17
@@ -50,6 +53,22 @@ class Moved:
     by_rounding: Float64[np.ndarray, " excerpt"]
     """Between the model as it is and the model whose residual stream, before the layer, is moved by one step of its
     dtype at each number, up and down in turn. Nothing as small as this can be told from noise."""
+
+
+def replaceable(subject: Subject) -> SpeakingSubject:
+    """The model whose neurons the subject's units are, of one sign or both.
+
+    Raises NotReplaceable for units that are no neurons, SubjectWithoutHead.
+    """
+    match subject:
+        case SpeakingSubject():
+            return subject
+        case SignedSubject():
+            return replaceable(subject.unsigned)
+        case HookedSubject():
+            raise SubjectWithoutHead(subject.name)
+        case _:
+            raise NotReplaceable(subject.name)
 
 
 def replace(  # noqa: PLR0913 - the last two cannot change the result

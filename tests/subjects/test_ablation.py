@@ -15,6 +15,7 @@ from neuron_assets.errors import (
     LayerOutOfRange,
     NeuronOutOfRange,
     NeuronsNotHeard,
+    NotReplaceable,
     SubjectMismatch,
     SubjectWithoutHead,
     UnequalLengths,
@@ -24,11 +25,15 @@ from neuron_assets.method.ablation import Divergences, measure_ablation
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.samples import Rows
 from neuron_assets.subjects import ablation
-from neuron_assets.subjects.ablation import Replacements, replace
+from neuron_assets.subjects.ablation import Replacements, replace, replaceable
 from neuron_assets.subjects.bundled.opening import open_speaking_bundled, open_speaking_twin
+from neuron_assets.subjects.derived import DerivedSubject, Units
 from neuron_assets.subjects.families import FAMILIES, anatomy
+from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.hugging_face import Source, open_speaking
 from neuron_assets.subjects.pieces import Pieces
+from neuron_assets.subjects.planted import PlantedSubject
+from neuron_assets.subjects.signed import SignedSubject
 from neuron_assets.subjects.speaking import SpeakingSubject
 from tests.subjects.small_models import byte_level, small_config, small_model, write_model
 from tests.subjects.test_families import DISCOVERED
@@ -268,6 +273,20 @@ def test_a_way_round_the_neurons_is_an_error_and_not_silence() -> None:
 def test_a_model_without_its_head_is_refused() -> None:
     with pytest.raises(SubjectWithoutHead, match="gpt2 was opened without its head"):
         speaking(base_model("gpt2"))
+
+
+def test_only_neurons_can_be_replaced() -> None:
+    subject, pieces = speaking(small("gpt2")), Pieces(byte_level())
+    units = Units(3, "residual", lambda _layer_index, _heard: lambda heard: heard[..., :3])
+
+    assert replaceable(subject) is subject
+    assert replaceable(SignedSubject(subject)) is subject
+    others = (DerivedSubject(subject, units), SignedSubject(DerivedSubject(subject, units)))
+    for other in (*others, PlantedSubject("planted", [], pieces)):
+        with pytest.raises(NotReplaceable, match="are no neurons of a language model"):
+            replaceable(other)
+    with pytest.raises(SubjectWithoutHead):
+        replaceable(HookedSubject("gpt2", base_model("gpt2"), pieces))
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2"])
