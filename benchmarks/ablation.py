@@ -7,6 +7,7 @@ clock is the processor's time of one thread, the least of some rounds.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,14 +38,14 @@ def _replacing(subject: SpeakingSubject) -> list[Row]:
     rows = Replacements(neurons, excerpts, random.normal(size=(len(neurons), _N_TOKENS)))
     layers = (0, subject.n_layers // 2, subject.n_layers - 1)
     ways: dict[str, Callable[[], object]] = {"plain": lambda: _plainly(subject, torch.from_numpy(token_ids))}
-    ways |= {f"layer {index}": lambda index=index: replace(subject, token_ids, index, rows) for index in layers}
+    ways |= {f"layer {index}": partial(replace, subject, token_ids, index, rows) for index in layers}
     least = {name: min(_seconds(way) for _ in range(_ROUNDS)) for name, way in ways.items()}
     plain = least.pop("plain")
     blocks = {f"layer {index}": _share_of_blocks(subject, token_ids, index) for index in layers}
     return [Row("ablation: a replacement in the plain way, CPU ms", f"{1e3 * plain / len(neurons):.1f}")] + [
         Row(
             f"ablation: a replacement at {name} of {subject.n_layers}, CPU ms",
-            f"{1e3 * seconds / len(neurons):.1f}: {seconds / plain:.2f} of the plain way, {blocks[name]:.2f} of its blocks",
+            f"{1e3 * seconds / len(neurons):.1f}, of the plain {seconds / plain:.2f}, its blocks {blocks[name]:.2f}",
         )
         for name, seconds in least.items()
     ]
@@ -55,8 +56,7 @@ def _share_of_blocks(subject: SpeakingSubject, token_ids: Int[np.ndarray, "excer
     spoken, bottom = subject.speak(token_ids, layer_index), subject.speak(token_ids, 0)
     rows = torch.arange(len(token_ids))
     again, whole = (
-        min(_seconds(lambda of=of: subject.speak_again(of, rows)) for _ in range(5 * _ROUNDS))
-        for of in (spoken, bottom)
+        min(_seconds(partial(subject.speak_again, of, rows)) for _ in range(5 * _ROUNDS)) for of in (spoken, bottom)
     )
     return again / whole
 

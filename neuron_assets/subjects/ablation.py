@@ -82,7 +82,8 @@ def replace(  # noqa: PLR0913 - the last two cannot change the result
 ) -> Moved:
     """How far each replacement moves what the model says after each token of its excerpt.
 
-    A unit is replaced at all tokens of an excerpt, not at those that a text begins with. `on_progress` hears how many
+    A unit is replaced at all tokens of an excerpt, not at those that a text begins with. The true distributions of an
+    excerpt are made once a batch: rows of one excerpt are cheapest in one call. `on_progress` hears how many
     rows are done, and of how many. Raises LayerOutOfRange, NeuronOutOfRange, SubjectMismatch, UnequalLengths.
     """
     _check(subject, layer_index, token_ids, replacements)

@@ -1,136 +1,43 @@
-"""Facts on ablation: whatever runs less than a whole forward pass gives what a whole one with a hook gives."""
-
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+"""Facts on ablation: how far replacing a neuron moves what a model says, and what cannot be replaced."""
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from torch import nn
-from transformers import PreTrainedModel
 
 from neuron_assets.errors import (
     LayerOutOfRange,
     NeuronOutOfRange,
-    NeuronsNotHeard,
     NotReplaceable,
     SubjectMismatch,
     SubjectWithoutHead,
     UnequalLengths,
-    UnusableSubject,
 )
 from neuron_assets.method.ablation import Divergences, measure_ablation
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.samples import Rows
 from neuron_assets.subjects import ablation
 from neuron_assets.subjects.ablation import Replacements, replace, replaceable
-from neuron_assets.subjects.bundled.opening import open_speaking_bundled, open_speaking_twin
 from neuron_assets.subjects.derived import DerivedSubject, Units
-from neuron_assets.subjects.families import FAMILIES, anatomy
 from neuron_assets.subjects.hooked import HookedSubject
-from neuron_assets.subjects.hugging_face import Source, open_speaking
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.planted import PlantedSubject
 from neuron_assets.subjects.signed import SignedSubject
-from neuron_assets.subjects.speaking import SpeakingSubject
-from tests.subjects.small_models import byte_level, small_config, small_model, write_model
-from tests.subjects.test_families import DISCOVERED
-
-Array = NDArray[np.float64]
-N_EXCERPTS, N_TOKENS, N_VOCABULARY = 3, 7, 400
-TOKEN_IDS = np.random.default_rng(0).integers(2, 300, (N_EXCERPTS, N_TOKENS))
-UNITS = (0, 17, 47)
-
-
-MORE: Mapping[str, Mapping[str, object]] = {
-    "cohere": {"logit_scale": 0.3},
-    "gemma2": {"final_logit_softcapping": 5.0},
-    "gpt_neo": {"attention_types": [[["global", "local", "global"], 1]]},
-    "granite": {"residual_multiplier": 0.4, "logits_scaling": 1.7},
-}
-"""So that what a family does otherwise has an effect."""
-
-
-def small(family: str, **more: object) -> PreTrainedModel:
-    """Three layers, so that one can be skipped."""
-    return small_model(small_config(family, num_hidden_layers=3, **MORE.get(family, {}), **more))
-
-
-def base_model(family: str, **more: object) -> PreTrainedModel:
-    model = small(family, **more).base_model
-    assert isinstance(model, PreTrainedModel)
-    return model
-
-
-def speaking(model: PreTrainedModel, beginning: Sequence[int] = ()) -> SpeakingSubject:
-    return SpeakingSubject(model.config.model_type, model, Pieces(byte_level()), beginning)
-
-
-def every_pair(n_tokens: int = N_TOKENS, seed: int = 1) -> Replacements:
-    """Three neurons on every excerpt, in an order of no kind."""
-    random = np.random.default_rng(seed)
-    pairs = random.permutation([(unit, excerpt) for unit in UNITS for excerpt in range(N_EXCERPTS)])
-    return Replacements(pairs[:, 0], pairs[:, 1], random.normal(scale=3, size=(len(pairs), n_tokens)))
-
-
-def said(model: PreTrainedModel, read: NDArray[np.int64], layer_index: int, neuron: int, put: Array | None) -> Array:
-    """The probabilities of a plain forward pass over one excerpt [token, vocabulary], at the last tokens of `read`."""
-
-    def hook(_projection: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        changed = inputs[0].clone()
-        if put is not None:
-            changed.view(len(read), -1)[-len(put) :, neuron] = torch.from_numpy(put).to(changed.dtype)
-        return (changed,)
-
-    handle = anatomy("plain", model).projections[layer_index].register_forward_pre_hook(hook)
-    with torch.no_grad():
-        logits = model(input_ids=torch.from_numpy(read)[None], use_cache=False).logits[0]
-    handle.remove()
-    return np.asarray(torch.softmax(logits.double(), -1).numpy())
-
-
-def worked_out(
-    model: PreTrainedModel, layer_index: int, replacements: Replacements, beginning: Sequence[int] = ()
-) -> Array:
-    rows = zip(replacements.unit_indices, replacements.excerpt_rows, replacements.activations, strict=True)
-    found = []
-    for unit, excerpt, put in rows:
-        read = np.concatenate([np.array(beginning, np.int64), TOKEN_IDS[excerpt]])
-        true, other = (said(model, read, layer_index, unit, each)[-N_TOKENS:] for each in (None, put))
-        found.append((jensenshannon(true, other, axis=1) ** 2).mean())
-    return np.array(found)
-
-
-@pytest.mark.parametrize("family", [*sorted(FAMILIES), *sorted(DISCOVERED)])
-def test_running_from_a_layer_on_is_running_everything(family: str) -> None:
-    model = small(family)
-    replacements = every_pair()
-    for layer_index in range(3):
-        expected = worked_out(model, layer_index, replacements)
-
-        moved = replace(speaking(model), TOKEN_IDS, layer_index, replacements, batch_size=2)
-
-        assert expected.min() > 1e-6
-        np.testing.assert_allclose(moved.by_replacement, expected, rtol=2e-3, atol=1e-9)
-
-
-@pytest.mark.parametrize("family", ["llama", "gemma2", "opt", "bloom"])
-def test_what_stands_before_a_text_is_read_and_left_as_it_is(family: str) -> None:
-    model, beginning, replacements = small(family), [0, 5], every_pair()
-
-    moved = replace(speaking(model, beginning), TOKEN_IDS, 1, replacements)
-
-    expected = worked_out(model, 1, replacements, beginning)
-    np.testing.assert_allclose(moved.by_replacement, expected, rtol=2e-3, atol=1e-9)
-    assert not np.allclose(expected, worked_out(model, 1, replacements), rtol=0.05)
-
-
-def heard(subject: SpeakingSubject, layer_index: int, token_ids: NDArray[np.int64] = TOKEN_IDS) -> NDArray[np.float32]:
-    received: list[NDArray[np.float32]] = []
-    subject.run(token_ids, [layer_index], lambda _layer_index, block: received.append(block.float().numpy().copy()))
-    return received[0]
+from tests.subjects.replacing import (
+    N_EXCERPTS,
+    N_TOKENS,
+    N_VOCABULARY,
+    TOKEN_IDS,
+    UNITS,
+    Array,
+    base_model,
+    every_pair,
+    heard,
+    small,
+    speaking,
+)
+from tests.subjects.small_models import byte_level
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox", "gemma2"])
@@ -177,22 +84,6 @@ def test_batches_and_pieces_change_nothing_but_rounding(family: str, monkeypatch
     np.testing.assert_allclose(in_pieces.by_rounding, whole.by_rounding, rtol=0.5, atol=1e-14)
 
 
-def test_blocks_under_the_layer_run_once_an_excerpt() -> None:
-    subject = speaking(small("llama"))
-    ran = [0, 0, 0]
-    for layer_index, projection in enumerate(subject._projections):
-
-        def count(_module: nn.Module, inputs: tuple[torch.Tensor, ...], layer_index: int = layer_index) -> None:
-            ran[layer_index] += len(inputs[0])
-
-        projection.register_forward_pre_hook(count)
-
-    replace(subject, TOKEN_IDS, 1, every_pair(), batch_size=2)
-
-    n_rows = N_EXCERPTS * len(UNITS)
-    assert ran == [N_EXCERPTS, *[N_EXCERPTS + N_EXCERPTS + n_rows] * 2]  # true, rounded, replaced
-
-
 def test_progress_is_heard_to_the_end() -> None:
     heard_of: list[tuple[int, int]] = []
 
@@ -201,22 +92,6 @@ def test_progress_is_heard_to_the_end() -> None:
 
     assert heard_of == sorted(heard_of)
     assert heard_of[-1] == (9, 9)
-
-
-@pytest.mark.parametrize("family", ["gptj", "gpt2"])
-def test_a_failing_pass_leaves_nothing_behind(family: str) -> None:
-    subject = speaking(small(family))
-    before = heard(subject, 2)
-    spoken = subject.speak(TOKEN_IDS, 2)
-
-    def fail(_neurons: torch.Tensor) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        subject.speak_again(spoken, torch.arange(3), change=fail)
-
-    assert not any("forward" in vars(part) for part in subject._whole.modules())
-    np.testing.assert_array_equal(heard(subject, 2), before)
 
 
 def test_rounding_is_felt_as_the_dtype_has_it() -> None:
@@ -263,18 +138,6 @@ def test_what_cannot_be_replaced_is_refused() -> None:
         replace(subject, np.zeros((3, 33), np.int64), 0, every_pair(33))
 
 
-def test_a_way_round_the_neurons_is_an_error_and_not_silence() -> None:
-    subject = speaking(small("bloom", slow_but_exact=True, pretraining_tp=2))
-
-    with pytest.raises(NeuronsNotHeard, match=r"layer 0 of bloom .* was not called"):
-        replace(subject, TOKEN_IDS, 0, every_pair())
-
-
-def test_a_model_without_its_head_is_refused() -> None:
-    with pytest.raises(SubjectWithoutHead, match="gpt2 was opened without its head"):
-        speaking(base_model("gpt2"))
-
-
 def test_only_neurons_can_be_replaced() -> None:
     subject, pieces = speaking(small("gpt2")), Pieces(byte_level())
     units = Units(3, "residual", lambda _layer_index, _heard: lambda heard: heard[..., :3])
@@ -287,36 +150,6 @@ def test_only_neurons_can_be_replaced() -> None:
             replaceable(other)
     with pytest.raises(SubjectWithoutHead):
         replaceable(HookedSubject("gpt2", base_model("gpt2"), pieces))
-
-
-@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2"])
-def test_a_folder_is_opened_with_its_head(family: str, tmp_path: Path) -> None:
-    model, pairs = small(family), every_pair()
-    write_model(tmp_path, model, byte_level(beginning=True))
-
-    subject = open_speaking(Source(family, str(tmp_path)), device="cpu")
-
-    expected = worked_out(model, 1, pairs, beginning=[0])
-    moved = replace(subject, TOKEN_IDS, 1, pairs)
-    np.testing.assert_allclose(moved.by_replacement, expected, rtol=2e-3, atol=1e-9)
-
-
-def test_a_head_that_is_missing_is_no_random_one(tmp_path: Path) -> None:
-    write_model(tmp_path, base_model("llama", tie_word_embeddings=False), byte_level())
-
-    with pytest.raises(UnusableSubject, match=r"lack 1 of its weights, lm_head\.weight first"):
-        open_speaking(Source("llama", str(tmp_path)), device="cpu")
-
-
-@pytest.mark.parametrize("opened", [open_speaking_bundled, lambda: open_speaking_twin(0)])
-def test_neurons_of_what_is_shipped_move_it_as_a_whole_pass_says(opened: Callable[[], SpeakingSubject]) -> None:
-    subject, pairs = opened(), every_pair()
-
-    moved = replace(subject, TOKEN_IDS, 4, pairs, batch_size=4)
-
-    expected = worked_out(subject._whole, 4, pairs)
-    assert expected.min() > 1e-7
-    np.testing.assert_allclose(moved.by_replacement, expected, rtol=2e-3, atol=1e-12)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox", "gemma2"])
