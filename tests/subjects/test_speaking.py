@@ -18,7 +18,7 @@ from neuron_assets.subjects.bundled.opening import open_speaking_bundled, open_s
 from neuron_assets.subjects.families import FAMILIES
 from neuron_assets.subjects.hugging_face import Source, open_speaking
 from neuron_assets.subjects.speaking import SpeakingSubject
-from tests.subjects.replacing import (
+from tests.subjects.plain_passes import (
     N_EXCERPTS,
     TOKEN_IDS,
     UNITS,

@@ -24,7 +24,7 @@ from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.planted import PlantedSubject
 from neuron_assets.subjects.signed import SignedSubject
-from tests.subjects.replacing import (
+from tests.subjects.plain_passes import (
     N_EXCERPTS,
     N_TOKENS,
     N_VOCABULARY,
