@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ablation, asking, harvest, loading, memory, rules, sharing, units
+from benchmarks import ablation, asking, harvest, loading, memory, rules, scoring, sharing, units
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
     "loading": loading.benchmark,
     "rules": rules.benchmark,
+    "scoring": scoring.benchmark,
     "memory": memory.benchmark,
     "harvest": harvest.benchmark,
     "units": units.benchmark,

@@ -84,7 +84,8 @@ def measure_ablation(record: NeuronRecord, rows: Rows, divergences: Divergences)
         Metric("ablation", score, 0.0) if failure is None else Metric("ablation", None, None, failure),
         Metric("mean_ablation", moved, None),
     )
-    evidence = Evidence(record.neuron, found, tuple(len(of_stratum) for of_stratum, _ in strata), sums, _values)
+    sizes = tuple(len(of_stratum) for of_stratum, _ in strata)
+    evidence = Evidence(record.neuron, found, sizes, sums, _values, lowest=-np.inf)
     return Measured(metrics, len(both), len(np.unique(found)), evidence)
 
 

@@ -17,9 +17,11 @@ from neuron_assets.method.calibration import Calibration
 from neuron_assets.method.metrics import Evidence, Measured, Metric, rows_by_document, unmeasured
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import Rows
-from neuron_assets.method.scoring import score
 
 CALIBRATED_METRICS = ("r2", "absolute_deviation")
+
+_LEFT, _LEFT_BY_MEAN = slice(2, 4), slice(4, 6)
+"""Columns of the sums: what the simulation leaves unexplained, and what the mean would leave."""
 
 
 def measure_calibrated(
@@ -34,7 +36,7 @@ def measure_calibrated(
     then undefined. The calibration comes from other excerpts, or with the reason why there is none.
     """
     parts = [part for part in (rows.random, rows.top) if len(part)]
-    both = np.concatenate(parts) if parts else rows.random
+    both = np.concatenate([rows.random, rows.top])
     documents = record.exemplars.document_indices
     n_missing = int(np.isnan(simulated[both]).any(axis=1).sum())
     if n_missing:
@@ -43,23 +45,25 @@ def measure_calibrated(
         )
     if calibration.value is None:
         return unmeasured(CALIBRATED_METRICS, documents[both], calibration.failure or "no calibration")
-    true = record.exemplars.activations
-    in_its_unit = calibration.value(simulated)
-    judged = score(true[both], in_its_unit[both])
-    if judged.r2 is None or judged.absolute_deviation is None:
-        return unmeasured(CALIBRATED_METRICS, documents[both], judged.failure or "not finite")
-
-    columns = _columns(true, in_its_unit, calibration.value.mean)
+    if len(both) == 0:
+        return unmeasured(CALIBRATED_METRICS, documents[both], "no excerpts")
+    with np.errstate(all="ignore"):  # what is not finite has no metric, and `_metrics` says so
+        columns = _columns(record.exemplars.activations, calibration.value(simulated), calibration.value.mean)
     strata = [rows_by_document(columns[part], documents[part]) for part in parts]
     found, sums = (np.concatenate(each) for each in zip(*strata, strict=True))
-    chances = _shares_left(sums.sum(axis=0), of=(4, 5))
-    metrics = tuple(
-        Metric(name, value, float(chance))
-        for name, value, chance in zip(CALIBRATED_METRICS, (judged.r2, judged.absolute_deviation), chances, strict=True)
-    )
     sizes = tuple(len(of_stratum) for of_stratum, _ in strata)
-    evidence = Evidence(record.neuron, found, sizes, sums, partial(_shares_left, of=(2, 3)))
-    return Measured(metrics, len(both), len(np.unique(found)), evidence)
+    values = partial(_shares_explained, left=_LEFT)
+    evidence = Evidence(record.neuron, found, sizes, sums, values, lowest=-np.inf)
+    return Measured(_metrics(sums.sum(axis=0)), len(both), len(np.unique(found)), evidence)
+
+
+def _metrics(totals: Float[np.ndarray, " column"]) -> tuple[Metric, ...]:
+    values, chances = (_shares_explained(totals, left=left).tolist() for left in (_LEFT, _LEFT_BY_MEAN))
+    failure = "the neuron is 0 throughout" if np.isfinite(totals).all() else "not finite"
+    return tuple(
+        Metric(name, value, chance) if np.isfinite([value, chance]).all() else Metric(name, None, None, failure)
+        for name, value, chance in zip(CALIBRATED_METRICS, values, chances, strict=True)
+    )
 
 
 def _columns(
@@ -71,8 +75,8 @@ def _columns(
     return np.stack([column for x in series for column in ((x * x).sum(axis=1), np.abs(x).sum(axis=1))], axis=1)
 
 
-def _shares_left(sums: Float[np.ndarray, "*axes 6"], of: tuple[int, int]) -> Float[np.ndarray, "*axes 2"]:
-    """1 - the columns `of`, as shares of those of the activations; NaN where these are 0."""
+def _shares_explained(sums: Float[np.ndarray, "*axes 6"], left: slice) -> Float[np.ndarray, "*axes 2"]:
+    """1 - what is left as a share of the activations; NaN where these are 0."""
     size = sums[..., :2]
     with np.errstate(all="ignore"):
-        return np.where(size > 0, 1 - sums[..., list(of)] / size, np.nan)
+        return np.where(size > 0, 1 - sums[..., left] / size, np.nan)

@@ -78,6 +78,7 @@ class LayerInterval:
     failure: str | None = None
 
 
+Documents = Int[np.ndarray, " document"]
 Counts = Callable[[NeuronSums], Float[np.ndarray, "row draw"]]
 
 
@@ -125,41 +126,60 @@ def layer_interval(
     """
     points = np.array([float(correlation_from_sums(sums.sums.sum(axis=0))) for sums in neurons])
     scored = [sums for sums, r in zip(neurons, points, strict=True) if np.isfinite(r)]
-    n_undefined = len(neurons) - len(scored)
-    mean = float(np.nanmean(points)) if scored else None
-    documents = np.unique(np.concatenate([sums.document_indices for sums in scored])) if scored else np.empty(0, int)
-    failure = too_few(len(scored), FEWEST_NEURONS, "scored neurons") or too_few_documents(len(documents))
-    if mean is None or failure is not None:
-        return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
 
-    means = _layer_means(scored, documents, seed, n_draws)
+    def drawn(documents: Documents, taken: Float[np.ndarray, "document draw"]) -> Float[np.ndarray, "draw neuron"]:
+        def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
+            return taken[np.searchsorted(documents, sums.document_indices)]
+
+        correlations = [_correlations(chunk, n_draws, counts) for chunk in _chunks(scored, n_draws)]
+        return np.ascontiguousarray(np.concatenate(correlations).T)
+
+    of_scored = [sums.document_indices for sums in scored]
+    return mean_interval(points, of_scored, drawn, lowest=-1.0, seed=seed, n_draws=n_draws, level=level)
+
+
+def mean_interval(  # noqa: PLR0913  # what is known of the neurons, and how to draw
+    points: Float[np.ndarray, " neuron"],
+    documents_of_scored: Sequence[Int[np.ndarray, " _"]],
+    drawn: Callable[[Documents, Float[np.ndarray, "document draw"]], Float[np.ndarray, "draw scored"]],
+    *,
+    lowest: float,
+    seed: int,
+    n_draws: int,
+    level: float,
+) -> LayerInterval:
+    """The mean of `points`, NaN where a neuron has none, and its interval, resampled as `layer_interval` says.
+
+    `drawn` gives the numbers of the neurons that have one, from all their documents, ascending, and how often each draw
+    takes each. No number is under `lowest` or above 1.
+    """
+    n_scored = len(documents_of_scored)
+    n_undefined = len(points) - n_scored
+    mean = float(np.nanmean(points)) if n_scored else None
+    documents = np.unique(np.concatenate(documents_of_scored)) if n_scored else np.empty(0, int)
+    failure = too_few(n_scored, FEWEST_NEURONS, "scored neurons") or too_few_documents(len(documents))
+    if mean is None or failure is not None:
+        return LayerInterval(mean, None, None, len(points), n_undefined, failure)
+
+    rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
+    means = _means_of_resampled_neurons(rng, drawn(documents, resample(rng, len(documents), n_draws)))
     ends = percentiles(means[np.newaxis], level)
     failure = too_often_undefined(float(ends.undefined[0]))
     if failure is not None:
-        return LayerInterval(mean, None, None, len(neurons), n_undefined, failure)
+        return LayerInterval(mean, None, None, len(points), n_undefined, failure)
     pull = float(np.nanmean(means)) - mean
-    low, high = (float(np.clip(end[0] - pull, -1, 1)) for end in (ends.low, ends.high))
-    return LayerInterval(mean, low, high, len(neurons), n_undefined)
+    low, high = (float(np.clip(end[0] - pull, lowest, 1)) for end in (ends.low, ends.high))
+    return LayerInterval(mean, low, high, len(points), n_undefined)
 
 
-def _layer_means(
-    scored: Sequence[NeuronSums], documents: Int[np.ndarray, " document"], seed: int, n_draws: int
+def _means_of_resampled_neurons(
+    rng: np.random.Generator, draws: Float[np.ndarray, "draw neuron"]
 ) -> Float[np.ndarray, " draw"]:
     """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a score."""
-    rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
-    taken = resample(rng, len(documents), n_draws)
-
-    def counts(sums: NeuronSums) -> Float[np.ndarray, "row draw"]:
-        return taken[np.searchsorted(documents, sums.document_indices)]
-
-    draws = np.empty((n_draws, len(scored)))
-    start = 0
-    for chunk in _chunks(scored, n_draws):
-        draws[:, start : start + len(chunk)] = _correlations(chunk, n_draws, counts).T
-        start += len(chunk)
+    n_draws, n_neurons = draws.shape
     means = np.full(n_draws, np.nan)
     for draw, of_neurons in enumerate(draws):
-        drawn = of_neurons[rng.integers(len(scored), size=len(scored))]
+        drawn = of_neurons[rng.integers(n_neurons, size=n_neurons)]
         defined = drawn[~np.isnan(drawn)]
         if len(defined):
             means[draw] = defined.mean()

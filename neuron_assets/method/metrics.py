@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from neuron_assets.method.intervals import Interval
+from neuron_assets.method.intervals import Interval, LayerInterval, mean_interval
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.resampling import neuron_draws, percentiles, too_few_documents, too_often_undefined
 
@@ -46,6 +46,8 @@ class Evidence:
     sums: Float[np.ndarray, "row column"]
     values: Callable[[Float[np.ndarray, "draw column"]], Float[np.ndarray, "draw metric"]]
     """From totals of rows to the metrics, NaN where undefined. NaN stays within `method/`."""
+    lowest: float
+    """No metric can be under it, and none above 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +59,7 @@ class Measured:
     n_documents: int
     """Distinct ones, all strata together."""
     evidence: Evidence | None
-    """None where no metric has a value."""
+    """None where there is nothing to add up; no metric has a value then."""
 
 
 def unmeasured(names: Sequence[str], document_indices: Int[np.ndarray, " excerpt"], failure: str) -> Measured:
@@ -88,7 +90,7 @@ def metric_intervals(
     """
     n_documents, evidence = measured.n_documents, measured.evidence
     failure = too_few_documents(n_documents)
-    if failure is not None or evidence is None:
+    if failure is not None or evidence is None or all(metric.value is None for metric in measured.metrics):
         return tuple(Interval(None, None, n_documents, metric.failure or failure) for metric in measured.metrics)
     counts = neuron_draws(evidence.neuron, evidence.stratum_sizes, seed=seed, n_draws=n_draws)
     ends = percentiles(np.ascontiguousarray(_drawn_values(evidence, counts).T), level)
@@ -96,6 +98,32 @@ def metric_intervals(
         _interval(metric, n_documents, *row)
         for metric, row in zip(measured.metrics, zip(*ends, strict=True), strict=True)
     )
+
+
+def layer_metric_interval(
+    measured: Sequence[Measured], place: int, *, seed: int, n_draws: int = 1000, level: float = 0.95
+) -> LayerInterval:
+    """The mean of the metrics that stand in one place, over a layer's neurons, and its interval as `layer_interval`'s.
+
+    Neurons without a value are left out of the mean and counted.
+    """
+    values = [each.metrics[place].value for each in measured]
+    points = np.array([np.nan if value is None else value for value in values])
+    scored = [
+        each.evidence for each, value in zip(measured, values, strict=True) if each.evidence and value is not None
+    ]
+
+    def drawn(
+        documents: Int[np.ndarray, " document"], taken: Float[np.ndarray, "document draw"]
+    ) -> Float[np.ndarray, "draw neuron"]:
+        counts = (taken[np.searchsorted(documents, evidence.document_indices)] for evidence in scored)
+        return np.stack(
+            [_drawn_values(each, of_rows)[:, place] for each, of_rows in zip(scored, counts, strict=True)], axis=1
+        )
+
+    of_scored = [evidence.document_indices for evidence in scored]
+    lowest = min((evidence.lowest for evidence in scored), default=-np.inf)
+    return mean_interval(points, of_scored, drawn, lowest=lowest, seed=seed, n_draws=n_draws, level=level)
 
 
 def _drawn_values(evidence: Evidence, counts: Float[np.ndarray, "row draw"]) -> Float[np.ndarray, "draw metric"]:

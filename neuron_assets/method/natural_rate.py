@@ -94,7 +94,7 @@ def measure_at_natural_rate(
     columns = _columns(active.value, simulated, threshold.value)
     documents, sums = rows_by_document(columns, document_indices)
     metrics = _metrics(sums.sum(axis=0), n_active / active.value.size, threshold.failure)
-    evidence = Evidence(neuron, documents, (len(documents),), sums, _values)
+    evidence = Evidence(neuron, documents, (len(documents),), sums, _values, lowest=0.0)
     return Measured(metrics, len(simulated), len(documents), evidence)
 
 
@@ -129,6 +129,7 @@ def _columns(
 
     Only values at which some token is active have columns. A value without adds nothing to the average precision but
     tokens that are predicted from the next lower value on, so its tokens count there; below the last they never count.
+    Takes 16 bytes x excerpts x such values.
     """
     predicted = simulated >= (np.inf if threshold is None else threshold)
     decided = np.stack([(active & predicted).sum(axis=1), predicted.sum(axis=1)], axis=1)

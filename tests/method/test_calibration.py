@@ -246,7 +246,8 @@ def test_what_has_no_calibrated_metric_says_why() -> None:
             measure_calibrated(record, all_rows(record), simulated, Answer(None, "no calibration: why")),
             "no calibration: why",
         ),
-        (measure_calibrated(silent, all_rows(record), simulated, map_), "the neuron is constant"),
+        (measure_calibrated(silent, all_rows(record), simulated, map_), "the neuron is 0 throughout"),
+        (measure_calibrated(record, all_rows(record), np.full_like(simulated, math.inf), map_), "not finite"),
         (measure_calibrated(record, nothing, simulated, map_), "no excerpts"),
     ]
 

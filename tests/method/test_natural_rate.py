@@ -264,3 +264,24 @@ def test_intervals_are_the_same_to_the_bit_in_any_order_and_in_any_run_of_draws(
     monkeypatch.setattr("neuron_assets.method.metrics._CHUNK_BYTES", 1)
     assert before == [metric_intervals(each, seed=1, n_draws=100) for each in all_of_them]
     assert len({each[0] for each in before}) == 6
+
+
+def test_ninety_of_a_hundred_intervals_hold_the_value_of_all_documents() -> None:
+    """One excerpt of five has active tokens; documents differ in how many, and in how well they are simulated."""
+    rng = np.random.default_rng(1)
+    loud = rng.random((4000, 1)) < 0.2
+    active = loud & (rng.random((4000, 16)) < rng.uniform(0.05, 0.3, (4000, 1)))
+    noise = rng.exponential(1, active.shape) * rng.uniform(0.2, 1.5, (4000, 1))
+    simulated = np.round(rng.uniform(0, 6, (4000, 1)) * active + noise)
+    truth = values(measured((active, simulated), Answer(3.0)))
+    samples = [rng.permutation(4000)[:200] for _ in range(150)]
+    intervals = [
+        metric_intervals(
+            measured((active[rows], simulated[rows]), Answer(3.0), neuron=NeuronId(0, i)), seed=0, n_draws=200
+        )
+        for i, rows in enumerate(samples)
+    ]
+
+    for place, name in enumerate(NATURAL_RATE_METRICS):
+        held = [each[place].low <= truth[name] <= each[place].high for each in intervals]  # type: ignore[operator]
+        assert 0.85 <= np.mean(held) <= 0.99
