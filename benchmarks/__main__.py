@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import asking, harvest, loading, memory, passes, rules, scoring, sharing, units
+from benchmarks import ablation, asking, harvest, loading, memory, passes, rules, scoring, sharing, units
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
     "harvest": harvest.benchmark,
     "passes": passes.benchmark,
     "units": units.benchmark,
+    "ablation": ablation.benchmark,
     "sharing": sharing.benchmark,
     "asking": asking.benchmark,
 }

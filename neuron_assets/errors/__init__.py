@@ -29,6 +29,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── SubjectOfExperts
     │   ├── NeuronsDiffer
     │   ├── NeuronsNotHeard
+    │   ├── SubjectWithoutHead
+    │   ├── NotReplaceable
     │   ├── SubjectMismatch
     │   ├── UnusableUnits
     │   ├── UnknownAutoencoder
@@ -129,6 +131,7 @@ from neuron_assets.errors.studies import (
     NeuronsNotHeard,
     NonFiniteActivations,
     NotDeleted,
+    NotReplaceable,
     OutOfMemory,
     StudyError,
     StudyExists,
@@ -137,6 +140,7 @@ from neuron_assets.errors.studies import (
     SubjectError,
     SubjectMismatch,
     SubjectOfExperts,
+    SubjectWithoutHead,
     UnequalLengths,
     UnknownAutoencoder,
     UnknownFamily,
@@ -197,6 +201,7 @@ __all__ = [
     "NonFiniteActivations",
     "NotAnsweredYet",
     "NotDeleted",
+    "NotReplaceable",
     "NothingScored",
     "OutOfMemory",
     "ParametersRefused",
@@ -215,6 +220,7 @@ __all__ = [
     "SubjectError",
     "SubjectMismatch",
     "SubjectOfExperts",
+    "SubjectWithoutHead",
     "TableError",
     "TooFewDocuments",
     "TooFewExcerpts",

@@ -120,6 +120,22 @@ class NeuronsNotHeard(SubjectError):
         )
 
 
+class SubjectWithoutHead(SubjectError):
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"{subject} was opened without its head, or has none, so that it cannot say which token it takes to come "
+            "next. Open it with its head, or leave `ablation` and the output side away."
+        )
+
+
+class NotReplaceable(SubjectError):
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"What is explained of {subject} are no neurons of a language model: there is no place in a forward pass "
+            "where they could be replaced. Leave `ablation` away, or explain neurons (one sign or both)."
+        )
+
+
 class UnusableSubject(SubjectError):
     def __init__(self, subject: str, reason: str, mend: str = "Mend `subject` in the study.") -> None:
         super().__init__(f"The subject {subject} cannot be used: {reason}. {mend}")

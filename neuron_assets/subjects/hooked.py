@@ -26,7 +26,7 @@ from neuron_assets.subjects.subject import Receive
 
 WRITTEN_OUT_TANH_GELUS = (NewGELUActivation, FastGELUActivation, BloomGelu)
 
-_NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm", "post_norm2")
+NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm", "post_norm2")
 """What some families (Gemma 2 and 3, OLMo 2, GLM 4) do to an MLP's output before it is added to the residual stream."""
 _FACTORS_AFTER_MLP = ("residual_multiplier", "residual_scale")
 """And by what some (Granite, MiniCPM 3) multiply it then."""
@@ -154,7 +154,7 @@ def _hook(block: nn.Module, projection: nn.Module, site: Site, hear: Callable[[t
         case "neurons":
             return projection.register_forward_pre_hook(lambda _module, inputs: hear(inputs[0]))
         case "mlp_output":
-            norms = (getattr(block, name) for name in _NORMS_AFTER_MLP if hasattr(block, name))
+            norms = (getattr(block, name) for name in NORMS_AFTER_MLP if hasattr(block, name))
             last: nn.Module = next(norms, projection)
             factor: float = next((getattr(block, name) for name in _FACTORS_AFTER_MLP if hasattr(block, name)), 1.0)
             return last.register_forward_hook(

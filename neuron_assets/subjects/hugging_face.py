@@ -21,6 +21,7 @@ from transformers import (
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -33,6 +34,7 @@ from neuron_assets.errors import UnusableSubject
 from neuron_assets.subjects.families import anatomy
 from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.pieces import Pieces, tokens_before_text
+from neuron_assets.subjects.speaking import SpeakingSubject
 
 DType = Literal["float32", "bfloat16", "float16"]
 Beginning = Literal["auto", "never", "always"]
@@ -63,18 +65,23 @@ class Source:
 def open_hugging_face(
     source: Source, *, dtype: DType = "float32", device: str = "auto", beginning: Beginning = "auto"
 ) -> HookedSubject:
-    """Raises UnusableSubject, UnknownFamily, SubjectOfExperts, NeuronsDiffer.
+    """Without its head; raises UnusableSubject, UnknownFamily, SubjectOfExperts, NeuronsDiffer.
 
     `device` is auto, cpu, cuda, cuda:1, mps, or cuda:all; `beginning` says whether every excerpt is read after the
     beginning-of-text token: as the tokenizer has it, never, or always.
     """
     tokenizer = _open_tokenizer(source)
-    model = _open_model(source, dtype, device)
-    with _told_of(source):
-        pieces = Pieces(tokenizer.backend_tokenizer)  # first: padding, which it switches off, would count as beginning
-        before = _tokens_before(source, tokenizer, model.config, beginning)
-        _check_vocabulary(source, tokenizer, model, before)
-        return HookedSubject(source.label, model, pieces, before)
+    model = _open_model(source, dtype, device, AutoModel)
+    return HookedSubject(source.label, model, *_reading(source, tokenizer, model, beginning))
+
+
+def open_speaking(
+    source: Source, *, dtype: DType = "float32", device: str = "auto", beginning: Beginning = "auto"
+) -> SpeakingSubject:
+    """As `open_hugging_face`, with its head; raises SubjectWithoutHead too."""
+    tokenizer = _open_tokenizer(source)
+    model = _open_model(source, dtype, device, AutoModelForCausalLM)
+    return SpeakingSubject(source.label, model, *_reading(source, tokenizer, model, beginning))
 
 
 def open_hugging_face_pieces(source: Source) -> Pieces:
@@ -95,7 +102,18 @@ def _open_tokenizer(source: Source) -> FastTokenizer:
     return tokenizer
 
 
-def _open_model(source: Source, dtype: DType, device: str) -> PreTrainedModel:
+def _reading(
+    source: Source, tokenizer: FastTokenizer, model: PreTrainedModel, beginning: Beginning
+) -> tuple[Pieces, tuple[int, ...]]:
+    with _told_of(source):
+        pieces = Pieces(tokenizer.backend_tokenizer)  # first: padding, which it switches off, would count as beginning
+        before = _tokens_before(source, tokenizer, model.config, beginning)
+        _check_vocabulary(source, tokenizer, model, before)
+        return pieces, before
+
+
+def _open_model(source: Source, dtype: DType, device: str, making: Any) -> PreTrainedModel:
+    """`making` is one of the library's automatic classes; it has no types there."""
     with _told_of(source):
         _check_no_adapter(source)
         config = AutoConfig.from_pretrained(source.path, **source.arguments)
@@ -104,7 +122,6 @@ def _open_model(source: Source, dtype: DType, device: str) -> PreTrainedModel:
     kind: Any = MODEL_MAPPING[type(config)]
     # Set, not asked for: the library would do as config.json says, which may name a kernel of anybody's.
     config._attn_implementation = "sdpa" if kind._supports_sdpa else "eager"  # noqa: SLF001  # without public names
-    making: Any = AutoModel  # the library has no types there
     with torch.device("meta"), _told_of(source):  # no weights yet: what cannot be heard is not read
         anatomy(source.label, making.from_config(config, trust_remote_code=False))
     with _told_of(source):

@@ -19,6 +19,11 @@ class SignedSubject:
         self._subject = subject
 
     @property
+    def unsigned(self) -> Subject:
+        """The subject whose units these are."""
+        return self._subject
+
+    @property
     def name(self) -> str:
         return self._subject.name
 

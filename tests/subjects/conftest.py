@@ -10,8 +10,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel
 
 with install_import_hook("neuron_assets.subjects", "beartype.beartype"):  # axes are checked for real
+    import neuron_assets.subjects.ablation
     import neuron_assets.subjects.fitting
-    import neuron_assets.subjects.harvest  # noqa: F401
+    import neuron_assets.subjects.harvest
+    import neuron_assets.subjects.output_side  # noqa: F401
     from neuron_assets.subjects.bundled.opening import open_bundled, open_pieces
     from neuron_assets.subjects.hooked import HookedSubject
     from neuron_assets.subjects.pieces import Pieces

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import GPT2Config, GPT2Model
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.subjects.hooked import HookedSubject
 from neuron_assets.subjects.pieces import Pieces
 from neuron_assets.subjects.planted import PlantedSubject, Rule
+from neuron_assets.subjects.speaking import SpeakingSubject
 
 FOLDER = Path(__file__).parent
 """model.safetensors (float16), config.json, tokenizer.json."""
@@ -30,18 +31,22 @@ _SPREAD = 0.02
 
 def open_bundled(folder: Path = FOLDER) -> HookedSubject:
     """The trained model, in float32."""
-    model = _blank_model(folder)
-    stored = load_file(folder / "model.safetensors")
-    # Strictly: a weight that is missing must not be left as it was drawn. The head is tied, and not stored.
-    model.load_state_dict({name.removeprefix("transformer."): weight for name, weight in stored.items()})
-    return HookedSubject("bundled", model, open_pieces(folder))
+    return HookedSubject("bundled", _trained(folder), open_pieces(folder))
+
+
+def open_speaking_bundled(folder: Path = FOLDER) -> SpeakingSubject:
+    """The trained model with its head."""
+    return SpeakingSubject("bundled", _with_head(_trained(folder)), open_pieces(folder))
 
 
 def open_untrained_twin(seed: int, folder: Path = FOLDER) -> HookedSubject:
     """The same architecture and tokenizer with weights that have learnt nothing: the control of every finding."""
-    model = _blank_model(folder)
-    _draw_weights(model, np.random.default_rng(seed))
-    return HookedSubject("bundled_untrained", model, open_pieces(folder))
+    return HookedSubject("bundled_untrained", _untrained(seed, folder), open_pieces(folder))
+
+
+def open_speaking_twin(seed: int, folder: Path = FOLDER) -> SpeakingSubject:
+    """The untrained twin with its head."""
+    return SpeakingSubject("bundled_untrained", _with_head(_untrained(seed, folder)), open_pieces(folder))
 
 
 def open_planted(rules: Sequence[Rule] = PLANTED_RULES, folder: Path = FOLDER) -> PlantedSubject:
@@ -52,6 +57,28 @@ def open_planted(rules: Sequence[Rule] = PLANTED_RULES, folder: Path = FOLDER) -
 def open_pieces(folder: Path = FOLDER) -> Pieces:
     """The tokenizer of the trained model."""
     return Pieces(Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+
+def _trained(folder: Path) -> GPT2Model:
+    model = _blank_model(folder)
+    stored = load_file(folder / "model.safetensors")
+    # Strictly: a weight that is missing must not be left as it was drawn. The head is tied, and not stored.
+    model.load_state_dict({name.removeprefix("transformer."): weight for name, weight in stored.items()})
+    return model
+
+
+def _untrained(seed: int, folder: Path) -> GPT2Model:
+    model = _blank_model(folder)
+    _draw_weights(model, np.random.default_rng(seed))
+    return model
+
+
+def _with_head(model: GPT2Model) -> GPT2LMHeadModel:
+    with torch.device("meta"):  # all its weights are the model's
+        whole = GPT2LMHeadModel(model.config)
+    whole.transformer = model
+    whole.lm_head.weight = model.wte.weight
+    return whole
 
 
 def _blank_model(folder: Path) -> GPT2Model:
