@@ -112,7 +112,8 @@ def _spread(
     """The rows, one from each band of peaks in turn, the loudest band first; within a band in the order given."""
     if not len(rows):
         return rows
-    bands = np.ceil(N_BANDS * (peaks - threshold) / (peaks.max() - threshold))  # 1 to N_BANDS
+    heights = (peaks - threshold) / (peaks.max() - threshold)  # above 0, up to 1
+    bands = np.minimum(np.floor(N_BANDS * heights), N_BANDS - 1)
     turns = np.tril(bands[:, None] == bands).sum(axis=1)
     return rows[np.lexsort((-bands, turns))]
 

@@ -35,7 +35,7 @@ class JudgedNeuron:
 
 
 def _example(text: str, detection: int, fuzzing: int) -> JudgedExample:
-    """Tokens stand between bars; those that begin with a star are marked."""
+    """Tokens stand between bars; those that begin with a star (before any space) are marked."""
     pieces = text.split("|")
     marked = frozenset(place for place, piece in enumerate(pieces) if piece.startswith("*"))
     tokens = tuple(piece.removeprefix("*") for piece in pieces)
@@ -46,17 +46,17 @@ JUDGED_NEURONS: tuple[JudgedNeuron, ...] = (
     JudgedNeuron(
         "water that moves: rivers, waves, rain, things that pour",
         (
-            _example("They| reached| the| *ford| after| dark|,| and| the| *current| took| the| mule|.", 97, 95),
-            _example("A| *glass| of| milk| *stood| on| the| desk|;| outside| it| drizzled| on| roofs|.", 85, 4),
-            _example("The| *minutes| of| the| meeting| were| read|,| and| nobody| *asked| anything|.", 2, 1),
+            _example("They| reached| the|* ford| after| dark|,| and| the|* current| took| the| mule|.", 97, 95),
+            _example("A|* glass| of| milk|* stood| on| the| desk|;| outside| it| drizzled| on| roofs|.", 85, 4),
+            _example("The|* minutes| of| the| meeting| were| read|,| and| nobody|* asked| anything|.", 2, 1),
         ),
     ),
     JudgedNeuron(
         "a number that is compared with another one, not one that is assigned or counted",
         (
-            _example("rows| =| *40|\n|for| page| in| range|(|*12|):|\n|    show|(|page|)", 3, 2),
-            _example("if| age| >=| *18| and| height| <| *140|:|\n|    admit|(|guest|)", 98, 97),
-            _example("*limit| =| 7|\n|while| n| !=| 3|:|\n|    n| =| *step|(|n|)", 90, 3),
+            _example("rows| =|* 40|\n|for| page| in| range|(|*12|):|\n|    show|(|page|)", 3, 2),
+            _example("if| age| >=|* 18| and| height| <|* 140|:|\n|    admit|(|guest|)", 98, 97),
+            _example("*limit| =| 7|\n|while| n| !=| 3|:|\n|    n| =|* step|(|n|)", 90, 3),
         ),
     ),
 )

@@ -10,6 +10,7 @@ choice of what is judged (`choosing.py`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -53,6 +54,9 @@ class Metric:
     """Why there is no value; where there is one, why there is no interval."""
 
 
+_NATURAL = 4
+"""Keeps the draws of natural documents apart from the stream of any neuron."""
+
 _ACTIVE, _NOT_ACTIVE, _PLAIN, _HARD = range(4)
 """The groups whose shares of yes are told."""
 
@@ -85,7 +89,8 @@ def judging_metrics(
     with replacement: the documents of each stratum, each apart, and those of the natural-rate sample. Where a group is
     unanimous, resampling it would say that its share is certain; there, a draw is off by one of Beta(1, n + 1), n the
     documents of the group (what is left open by n agreeing draws, before which each share was equally likely). An
-    interval is widened to hold its value. The draws depend on the seed and the neuron only.
+    interval is widened to hold its value. The draws depend on the seed and the neuron only, those of natural documents
+    on the seed alone.
     """
     failures: dict[str, str | None] = dict.fromkeys(("balanced_accuracy", "auroc"), _why_undefined(said))
     if natural is not None:
@@ -102,7 +107,7 @@ def judging_metrics(
 
 
 def _balanced_accuracy(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
-    return (_share_of_yes(said, draws, _ACTIVE) + 1 - _share_of_yes(said, draws, _NOT_ACTIVE)) / 2
+    return np.asarray((_share_of_yes(said, draws, _ACTIVE) + 1 - _share_of_yes(said, draws, _NOT_ACTIVE)) / 2)
 
 
 def _auroc(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
@@ -159,7 +164,15 @@ def _drawn(said: Judgements, natural: NaturalCounts | None, seed: int, n_draws: 
         taken[rows] = _resample(rng, len(documents), n_draws)[places]
     chance = rng.random((4, n_draws))
     n_natural = 0 if natural is None else len(natural.n_excerpts)
-    return _Draws(taken, chance, *_natural_shares(natural, _resample(rng, n_natural, n_draws)))
+    return _Draws(taken, chance, *_natural_shares(natural, _natural_draws(seed, n_natural, n_draws)))
+
+
+@lru_cache(maxsize=2)
+def _natural_draws(seed: int, n_documents: int, n_draws: int) -> Float[np.ndarray, "document draw"]:
+    """One for all neurons, as they have one natural-rate sample."""
+    taken = _resample(np.random.default_rng([seed, 0, 0, _NATURAL]), n_documents, n_draws)
+    taken.flags.writeable = False
+    return taken
 
 
 def _natural_shares(
