@@ -95,6 +95,21 @@ def test_the_precision_of_a_judge_who_sees_all_excerpts_is_the_share_of_active_o
     assert counted == pytest.approx(value("precision", judgements(active, plain, hard), counts(400, 40, 60)))
 
 
+def test_f1_is_that_of_precision_and_the_share_of_active_excerpts_that_are_found() -> None:
+    said = judgements(YES * 6 + NO * 4, plain=NO * 9 + YES)
+    precision = value("precision", said, counts(1000, 100))
+
+    assert 2 * precision * 0.6 / (precision + 0.6) == pytest.approx(value("f1", said, counts(1000, 100)))
+
+
+def test_without_a_false_alarm_precision_does_not_see_what_is_missed_and_f1_does() -> None:
+    whole, missing = (judgements(YES * n + NO * (10 - n), plain=NO * 10) for n in (10, 3))
+
+    assert value("precision", whole, counts(1000, 100)) == value("precision", missing, counts(1000, 100)) == 1.0
+    assert value("f1", whole, counts(1000, 100)) == 1.0
+    assert value("f1", missing, counts(1000, 100)) == pytest.approx(2 * 0.3 / 1.3)
+
+
 def test_a_concept_fifty_times_too_broad_is_nearly_right_on_a_balanced_choice_and_nearly_always_wrong_in_text() -> None:
     """The neuron is active in one excerpt of a thousand, the explanation fits fifty of them."""
     n_natural, n_active, n_fitting = 20_000, 20, 1_000
@@ -113,7 +128,7 @@ def test_a_concept_fifty_times_too_broad_is_nearly_right_on_a_balanced_choice_an
 
 GOOD = judgements([0.9] * 9 + [0.4], plain=[0.1] * 8 + [0.6], hard=[0.2] * 8 + [0.7], per_document=2)
 NATURAL = counts(200, 20, 40)
-ALL = ("balanced_accuracy", "auroc", "precision")
+ALL = ("balanced_accuracy", "auroc", "precision", "f1")
 
 
 def with_answer(stratum: int, old: float, new: float) -> Judgements:

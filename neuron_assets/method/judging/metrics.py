@@ -4,8 +4,8 @@ A balanced choice flatters broad explanations. Of one that fits fifty times as m
 a judge says yes to every active excerpt and to one in twenty of the others: a balanced accuracy of 0.97, though of
 fifty excerpts that the explanation fits the neuron is active in one. So precision is told at the natural rate (Bayes).
 
-Here: balanced accuracy, AUROC, precision at the natural rate, each with its interval. Not here: who judged, and the
-choice of what is judged (`choosing.py`).
+Here: balanced accuracy, AUROC, precision and F1 at the natural rate, each with its interval. Not here: who judged, and
+the choice of what is judged (`choosing.py`).
 """
 
 from collections.abc import Mapping
@@ -78,12 +78,13 @@ class _Draws:
 def judging_metrics(
     said: Judgements, natural: NaturalCounts | None = None, *, seed: int, n_draws: int = 1000, level: float = 0.95
 ) -> Mapping[str, Metric]:
-    """`balanced_accuracy` and `auroc`, and `precision` at the natural rate where a natural-rate sample is given.
+    """`balanced_accuracy`, `auroc`; with a natural-rate sample also `precision` and `f1` at the natural rate.
 
     With a yes for each probability above a half, and TPR and FPR the shares of yes among active and other excerpts:
     balanced accuracy is (TPR + 1 - FPR) / 2; AUROC is the share of pairs, of an active and another excerpt, in which
     the active one has the higher probability, ties counting half; precision is r TPR / (r TPR + (1 - r) FPR), where r
-    is the natural share of active excerpts and FPR that of hard and plain excerpts in their natural shares.
+    is the natural share of active excerpts and FPR that of hard and plain excerpts in their natural shares; F1 is
+    2 precision TPR / (precision + TPR). Without a false alarm precision is 1 however much is missed; F1 is not.
 
     One answer that could not be read leaves all undefined: those that were read might be the easy ones. Resampled,
     with replacement: the documents of each stratum, each apart, and those of the natural-rate sample. Where a group is
@@ -94,9 +95,9 @@ def judging_metrics(
     """
     failures: dict[str, str | None] = dict.fromkeys(("balanced_accuracy", "auroc"), _why_undefined(said))
     if natural is not None:
-        failures["precision"] = failures["auroc"] or _why_no_precision(said, natural)
+        failures["precision"] = failures["f1"] = failures["auroc"] or _why_no_precision(said, natural)
     once, drawn = _once(said, natural), _drawn(said, natural, seed, n_draws)
-    formulas = {"balanced_accuracy": _balanced_accuracy, "auroc": _auroc, "precision": _precision}
+    formulas = {"balanced_accuracy": _balanced_accuracy, "auroc": _auroc, "precision": _precision, "f1": _f1}
     found = {}
     for name, failure in failures.items():
         if failure is None:
@@ -125,6 +126,12 @@ def _precision(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
     wrong = (1 - draws.rate) * (draws.hard * hard + (1 - draws.hard) * plain)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(draws.rate > 0, right / (right + wrong), np.nan))
+
+
+def _f1(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
+    precision, recall = _precision(said, draws), _share_of_yes(said, draws, _ACTIVE)
+    with np.errstate(invalid="ignore"):  # where both are 0, which is no F1
+        return np.asarray(2 * precision * recall / (precision + recall))
 
 
 def _share_of_yes(said: Judgements, draws: _Draws, group: int) -> Float[np.ndarray, " draw"]:
