@@ -193,7 +193,7 @@ PLANTED_UNITS: tuple[PlantedUnit, ...] = (
         "Before the first line break: any token (10). Otherwise about 0.",
         ("On deeply indented lines: any token (10). Otherwise about 0.",),
         over_broad="Before the first line break: any token (10). Activates on words (10). Otherwise about 0.",
-        too_narrow="At the start of the excerpt: any token (10). Otherwise about 0.",
+        too_narrow="Before the first line break: words (10). Otherwise about 0.",
     ),
     PlantedUnit(
         "comments",

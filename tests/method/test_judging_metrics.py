@@ -180,6 +180,8 @@ def test_where_nothing_is_called_active_there_is_no_precision_rather_than_a_perf
 
     assert found("precision", silent, NATURAL).failure == "the judge says yes to no excerpt"
     assert value("balanced_accuracy", silent) == 0.5
+    assert value("f1", silent, NATURAL) == 0.0
+    assert value("f1", judgements(NO * 10, plain=NO * 5, hard=YES * 5), NATURAL) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def judging_metrics(
     balanced accuracy is (TPR + 1 - FPR) / 2; AUROC is the share of pairs, of an active and another excerpt, in which
     the active one has the higher probability, ties counting half; precision is r TPR / (r TPR + (1 - r) FPR), where r
     is the natural share of active excerpts and FPR that of hard and plain excerpts in their natural shares; F1 is
-    2 precision TPR / (precision + TPR). Without a false alarm precision is 1 however much is missed; F1 is not.
+    2 precision TPR / (precision + TPR), and 0 where TPR is. Without a false alarm precision is 1 however much is
+    missed, and F1 is not.
 
     One answer that could not be read leaves all undefined: those that were read might be the easy ones. Resampled,
     with replacement: the documents of each stratum, each apart, and those of the natural-rate sample. Where a group is
@@ -95,7 +96,8 @@ def judging_metrics(
     """
     failures: dict[str, str | None] = dict.fromkeys(("balanced_accuracy", "auroc"), _why_undefined(said))
     if natural is not None:
-        failures["precision"] = failures["f1"] = failures["auroc"] or _why_no_precision(said, natural)
+        failures["f1"] = failures["auroc"] or _why_no_rate(said, natural)
+        failures["precision"] = failures["f1"] or _why_no_precision(said)
     once, drawn = _once(said, natural), _drawn(said, natural, seed, n_draws)
     formulas = {"balanced_accuracy": _balanced_accuracy, "auroc": _auroc, "precision": _precision, "f1": _f1}
     found = {}
@@ -121,17 +123,23 @@ def _auroc(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
 
 def _precision(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
     """NaN in a draw without a yes, or without an active excerpt in the natural-rate sample."""
-    right = draws.rate * _share_of_yes(said, draws, _ACTIVE)
-    plain, hard = (np.nan_to_num(_share_of_yes(said, draws, group)) for group in (_PLAIN, _HARD))
-    wrong = (1 - draws.rate) * (draws.hard * hard + (1 - draws.hard) * plain)
+    right, wrong = _yes_in_text(said, draws)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(draws.rate > 0, right / (right + wrong), np.nan))
 
 
 def _f1(said: Judgements, draws: _Draws) -> Float[np.ndarray, " draw"]:
-    precision, recall = _precision(said, draws), _share_of_yes(said, draws, _ACTIVE)
-    with np.errstate(invalid="ignore"):  # where both are 0, which is no F1
-        return np.asarray(2 * precision * recall / (precision + recall))
+    """NaN in a draw without an active excerpt in the natural-rate sample; 0 where nothing active is found."""
+    right, wrong = _yes_in_text(said, draws)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(draws.rate > 0, 2 * right / (right + wrong + draws.rate), np.nan))
+
+
+def _yes_in_text(said: Judgements, draws: _Draws) -> tuple[Float[np.ndarray, " draw"], Float[np.ndarray, " draw"]]:
+    """The shares of all excerpts, in text as it comes, to which yes is said, rightly and wrongly."""
+    plain, hard = (np.nan_to_num(_share_of_yes(said, draws, group)) for group in (_PLAIN, _HARD))
+    wrong = (1 - draws.rate) * (draws.hard * hard + (1 - draws.hard) * plain)
+    return np.asarray(draws.rate * _share_of_yes(said, draws, _ACTIVE)), np.asarray(wrong)
 
 
 def _share_of_yes(said: Judgements, draws: _Draws, group: int) -> Float[np.ndarray, " draw"]:
@@ -204,7 +212,7 @@ def _why_undefined(said: Judgements) -> str | None:
     return None
 
 
-def _why_no_precision(said: Judgements, natural: NaturalCounts) -> str | None:
+def _why_no_rate(said: Judgements, natural: NaturalCounts) -> str | None:
     n_active, n_hard = int(natural.n_active.sum()), int(natural.n_hard.sum())
     if n_active < FEWEST:
         return f"{n_active} of the {FEWEST} active excerpts that a natural rate needs"
@@ -212,9 +220,11 @@ def _why_no_precision(said: Judgements, natural: NaturalCounts) -> str | None:
     for n, group, what in ((n_plain, _PLAIN, "plain"), (n_hard, _HARD, "hard")):
         if n and not len(_rows(said, group)):
             return f"of {n} {what} excerpts of the natural-rate sample none was judged"
-    if not (said.probabilities > YES_ABOVE).any():
-        return "the judge says yes to no excerpt"
     return None
+
+
+def _why_no_precision(said: Judgements) -> str | None:
+    return None if (said.probabilities > YES_ABOVE).any() else "the judge says yes to no excerpt"
 
 
 def _metric(said: Judgements, value: float, draws: Float[np.ndarray, " draw"], level: float) -> Metric:
