@@ -90,8 +90,10 @@ def test_top_tokens_are_those_that_hold_most_of_the_activity() -> None:
 def test_a_neuron_that_is_silent_on_train_is_never_active() -> None:
     silent = replace(TRAIN.exemplars, activations=np.full((N_EXCERPTS, N_TOKENS), -0.2))
 
-    assert known_from(silent).failure == "the neuron is silent on train"
+    assert known_from(silent).failure == "the neuron is never above 0 on train"
     assert known_from(silent).value is None
+    silent.activations[3, 4] = np.nan
+    assert known_from(silent).failure == "not finite"
 
 
 def test_natural_counts_are_those_of_each_excerpt_once() -> None:
@@ -117,6 +119,20 @@ def test_each_kind_holds_what_it_says_and_no_excerpt_comes_twice() -> None:
         assert indices_of(twice, by_kind[PLAIN]) <= expected[PLAIN]
         assert indices_of(twice, by_kind[HARD]) <= expected[HARD]
         assert [len(rows) for rows in by_kind.values()] == [plan.n_active, plan.n_plain, plan.n_hard, plan.n_beside]
+
+
+def test_silent_excerpts_are_of_those_drawn_without_looking() -> None:
+    """Excerpts 0 to 59 are top ones; 50 to 59 were drawn as well."""
+    twice = HELD_OUT.only(np.array([*range(60), *range(50, N_EXCERPTS)]))
+    record = NeuronRecord(HELD_OUT.neuron, replace(twice.exemplars, is_top=np.arange(130) < 60))
+    chosen = choose_excerpts(record, KNOWN, ChoicePlan(n_active=200, n_plain=200, n_hard=200))
+    expected = kinds(HELD_OUT)
+
+    assert indices_of(record, chosen.rows[chosen.strata == ACTIVE]) == expected[ACTIVE]
+    for stratum in (PLAIN, HARD):
+        found = indices_of(record, chosen.rows[chosen.strata == stratum])
+        assert found == {index for index in expected[stratum] if index >= 1050}
+        assert found
 
 
 def test_active_excerpts_are_spread_over_the_range_of_peaks() -> None:

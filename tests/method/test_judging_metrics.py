@@ -164,7 +164,7 @@ def test_one_answer_that_cannot_be_read_leaves_all_undefined_and_is_no_label() -
     ("said", "failure"),
     [
         (judgements(YES * 4, plain=NO * 9), "4 of the 5 active excerpts that it needs"),
-        (judgements(YES * 9, plain=NO * 2, hard=NO * 2), "4 of the 5 silent excerpts that it needs"),
+        (judgements(YES * 9, plain=NO * 2, hard=NO * 2), "4 of the 5 other excerpts that it needs"),
         (judgements([]), "0 of the 5 active excerpts that it needs"),
     ],
 )

@@ -47,8 +47,10 @@ def known_from(train: Exemplars, *, share: float = SHARE, n_top_tokens: int = N_
     Under GELU almost every excerpt holds some activation above 0, so 0 itself would not do.
     """
     largest = float(train.activations.max(initial=0.0))
+    if not np.isfinite(largest):
+        return Answer(None, "not finite")
     if largest <= 0:
-        return Answer(None, "the neuron is silent on train")
+        return Answer(None, "the neuron is never above 0 on train")
     threshold = share * largest
     return Answer(Known(threshold, _top_tokens(train, threshold, n_top_tokens), np.unique(train.document_indices)))
 

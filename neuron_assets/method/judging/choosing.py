@@ -54,9 +54,10 @@ class ChosenExcerpts:
 
 
 def choose_excerpts(held_out: NeuronRecord, known: Known, plan: ChoicePlan) -> ChosenExcerpts:
-    """Some of a neuron's held-out excerpts, whatever they were kept for: top, random, natural-rate. None comes twice.
+    """Some of a neuron's held-out excerpts, which may be top, random and natural-rate ones. None comes twice.
 
-    There may be fewer than planned. The choice hangs on the seed, the neuron and which excerpts there are, not on
+    Silent excerpts are taken only of those that were drawn without looking: a silent one among the top excerpts is no
+    usual one. There may be fewer than planned. The choice hangs on the seed, the neuron and which excerpts there are, not on
     their order or on other neurons. Raises ValueError where an excerpt is of a document that `train` has shown.
     """
     exemplars = held_out.exemplars
@@ -67,6 +68,7 @@ def choose_excerpts(held_out: NeuronRecord, known: Known, plan: ChoicePlan) -> C
     rows = rng.permutation(rows)
     active = active_tokens(exemplars, known)[rows].any(axis=1)
     alike = alike_tokens(exemplars.tokens, known)[rows].any(axis=1)
+    silent = ~active & np.isin(exemplars.excerpt_indices[rows], exemplars.excerpt_indices[~exemplars.is_top])
 
     loud = _spread(rows[active], exemplars.activations[rows[active]].max(axis=1, initial=0.0), known.threshold)
     loud = rng.permutation(loud[: plan.n_active + plan.n_beside])
@@ -74,7 +76,7 @@ def choose_excerpts(held_out: NeuronRecord, known: Known, plan: ChoicePlan) -> C
     loud = loud[np.argsort(all_active, kind="stable")]
     planned = len(loud) * plan.n_beside // max(plan.n_active + plan.n_beside, 1)
     n_beside = min(planned, int((~all_active).sum()))
-    hard, plain = rows[~active & alike], rows[~active & ~alike]
+    hard, plain = rows[silent & alike], rows[silent & ~alike]
     n_hard = min(len(hard), plan.n_hard + max(0, plan.n_plain - len(plain)))
     n_plain = min(len(plain), plan.n_plain + plan.n_hard - n_hard)
 

@@ -206,7 +206,7 @@ def _why_undefined(said: Judgements) -> str | None:
     if n_missing:
         return f"{n_missing} of {len(said.strata)} excerpts have no verdict"
     n_active = len(_rows(said, _ACTIVE))
-    for n, what in ((n_active, "active"), (len(said.strata) - n_active, "silent")):
+    for n, what in ((n_active, "active"), (len(said.strata) - n_active, "other")):
         if n < FEWEST:
             return f"{n} of the {FEWEST} {what} excerpts that it needs"
     return None
