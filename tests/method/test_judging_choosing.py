@@ -153,7 +153,7 @@ def test_the_choice_hangs_on_the_seed_and_the_neuron_and_not_on_the_order_of_row
 
     assert first.rows.tolist() == order[second.rows].tolist()
     assert first.strata.tolist() == second.strata.tolist()
-    assert np.array_equal(marked_tokens(HELD_OUT, KNOWN, first, 0), marked_tokens(shuffled, KNOWN, second, 0))
+    assert np.array_equal(marked_tokens(HELD_OUT, KNOWN, first, plan), marked_tokens(shuffled, KNOWN, second, plan))
     neighbour = NeuronRecord(NeuronId(1, 1), HELD_OUT.exemplars)
     assert choose_excerpts(neighbour, KNOWN, plan).rows.tolist() != first.rows.tolist()
     assert choose_excerpts(HELD_OUT, KNOWN, replace(plan, seed=1)).rows.tolist() != first.rows.tolist()
@@ -184,7 +184,7 @@ def test_where_there_is_little_to_choose_all_of_it_is_chosen() -> None:
     silent = NeuronRecord(HELD_OUT.neuron, replace(HELD_OUT.exemplars, activations=np.zeros((N_EXCERPTS, N_TOKENS))))
     chosen = choose_excerpts(silent, KNOWN, FUZZING)
     assert ACTIVE not in chosen.strata
-    assert (marked_tokens(silent, KNOWN, chosen, 0).sum(axis=1) == 1).all()
+    assert (marked_tokens(silent, KNOWN, chosen, FUZZING).sum(axis=1) == 1).all()
 
 
 def test_what_train_has_shown_is_refused() -> None:
@@ -195,9 +195,9 @@ def test_what_train_has_shown_is_refused() -> None:
 
 
 def test_marked_are_all_active_tokens_or_as_many_others() -> None:
-    plan = ChoicePlan(n_active=8, n_plain=6, n_hard=6, n_beside=6)
+    plan = ChoicePlan(n_active=8, n_plain=6, n_hard=6, n_beside=6, most_marked=N_TOKENS)
     chosen = choose_excerpts(HELD_OUT, KNOWN, plan)
-    marked = marked_tokens(HELD_OUT, KNOWN, chosen, 0)
+    marked = marked_tokens(HELD_OUT, KNOWN, chosen, plan)
     active = active_tokens(HELD_OUT.exemplars, KNOWN)[chosen.rows]
     codes = HELD_OUT.exemplars.tokens.codes[chosen.rows]
     positives, others = chosen.strata == ACTIVE, chosen.strata != ACTIVE
@@ -210,10 +210,23 @@ def test_marked_are_all_active_tokens_or_as_many_others() -> None:
     assert (marked & (codes == BANK))[hard].any(axis=1).all()
 
 
+def test_where_fewer_tokens_may_be_marked_they_are_the_strongest() -> None:
+    plan = ChoicePlan(n_active=30, n_plain=6, n_hard=6, most_marked=1)
+    chosen = choose_excerpts(HELD_OUT, KNOWN, plan)
+    marked = marked_tokens(HELD_OUT, KNOWN, chosen, plan)
+    activations = HELD_OUT.exemplars.activations[chosen.rows]
+    several = (activations > KNOWN.threshold).sum(axis=1) > 1
+
+    assert (marked.sum(axis=1) == 1).all()
+    assert (several & (chosen.strata == ACTIVE)).any()
+    for row in np.flatnonzero(chosen.strata == ACTIVE):
+        assert np.flatnonzero(marked[row]).tolist() == [int(activations[row].argmax())]
+
+
 def test_marks_in_silent_excerpts_stand_anywhere_and_differ_from_excerpt_to_excerpt() -> None:
     chosen = choose_excerpts(HELD_OUT, KNOWN, ChoicePlan(n_active=5, n_plain=40, n_hard=0))
     plain = chosen.strata == PLAIN
-    drawn = [marked_tokens(HELD_OUT, KNOWN, chosen, seed)[plain] for seed in range(10)]
+    drawn = [marked_tokens(HELD_OUT, KNOWN, chosen, replace(FUZZING, seed=seed))[plain] for seed in range(10)]
 
     assert plain.sum() > 20
     assert len(np.unique(drawn[0], axis=0)) > 8

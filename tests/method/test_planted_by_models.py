@@ -1,7 +1,7 @@
 """Planted units through the prompts: a scripted model that reads as well as it can gets what the claims deserve."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from neuron_assets.method.fencing import escaped
 from neuron_assets.method.judging.activity import known_from
 from neuron_assets.method.judging.asking import AskingPlan, Scorer, judging_questions
-from neuron_assets.method.judging.choosing import ACTIVE, DETECTION, FUZZING, choose_excerpts, marked_tokens
+from neuron_assets.method.judging.choosing import ACTIVE, ChoicePlan, choose_excerpts, marked_tokens
 from neuron_assets.method.judging.examples import ShownExcerpt
 from neuron_assets.method.planted import PLANTED_UNITS, Claim, PlantedUnit
 from neuron_assets.method.questions import ChatPrompt, Prompt, Reply
@@ -20,6 +20,10 @@ from neuron_assets.method.simulating.numbered_json import json_simulation_questi
 
 STRINGS = ("self", " word", ",", " =", " x", ")", "\n", " of", " the", "3")
 N_TRAIN, N_EXCERPTS, N_TOKENS = 200, 400, 16
+PLANS: Mapping[Scorer, ChoicePlan] = {
+    "detection": ChoicePlan(n_active=20, n_plain=10, n_hard=10),
+    "fuzzing": ChoicePlan(n_active=20, n_plain=10, n_hard=10, n_beside=20),
+}
 UNITS = [unit for unit in PLANTED_UNITS if unit.claims]
 
 
@@ -96,8 +100,9 @@ def right_share(unit: PlantedUnit, claim: Claim, scorer: Scorer, shown_at_once: 
     known = known_from(record(unit, 0, N_TRAIN).exemplars).value
     assert known is not None
     held_out = record(unit, N_TRAIN, N_EXCERPTS)
-    chosen = choose_excerpts(held_out, known, DETECTION if scorer == "detection" else FUZZING)
-    marked: Bool[np.ndarray, "judged token"] = marked_tokens(held_out, known, chosen, 0)
+    plan = PLANS[scorer]
+    chosen = choose_excerpts(held_out, known, plan)
+    marked: Bool[np.ndarray, "judged token"] = marked_tokens(held_out, known, chosen, plan)
     shown = [
         ShownExcerpt(CUT[N_TRAIN + row], frozenset(np.flatnonzero(marks).tolist()))
         for row, marks in zip(chosen.rows.tolist(), marked, strict=True)
@@ -129,12 +134,6 @@ def test_simulation_puts_the_true_claim_above_each_false_one(unit: PlantedUnit) 
     assert all(value is None or value < 0.95 for value in false), false
 
 
-NOT_TOLD = {
-    # Both speak of all excerpts with a comma, and of marks beside the true ones some stand before the first comma.
-    ("a state: every other stretch between commas", "all text after the first comma"),
-}
-
-
 @pytest.mark.parametrize("shown_at_once", [1, 4])
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_detection_or_fuzzing_puts_the_true_claim_above_each_false_one(unit: PlantedUnit, shown_at_once: int) -> None:
@@ -143,4 +142,4 @@ def test_detection_or_fuzzing_puts_the_true_claim_above_each_false_one(unit: Pla
 
     assert true == [1.0, 1.0]
     for claim, found in zip(unit.claims[1:], false, strict=True):
-        assert (min(found) == 1.0) == ((unit.name, claim.text) in NOT_TOLD), claim.text
+        assert min(found) < 1.0, claim.text

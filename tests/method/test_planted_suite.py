@@ -103,7 +103,7 @@ def judged(of: World, scorer: Literal["detection", "fuzzing"], simulated: Streng
         return judging_metrics(
             Judgements(of.held_out.neuron, verdicts, chosen.strata, documents), of.natural, seed=0, n_draws=2
         )
-    marked = marked_tokens(of.held_out, of.known, chosen, plan.seed)
+    marked = marked_tokens(of.held_out, of.known, chosen, plan)
     verdicts = fuzzing_by_simulation(simulated[chosen.rows], marked)
     return judging_metrics(Judgements(of.held_out.neuron, verdicts, chosen.strata, documents), seed=0, n_draws=2)
 
@@ -173,7 +173,6 @@ def is_perfectly_precise(pair: Pair) -> bool:
 
 SAME_EXCERPTS = "both are right about every judged excerpt, and detection is shown no single tokens"
 NEVER_SILENT = "the unit is active in nearly every excerpt, so there are no silent ones to tell from active ones"
-NOISE_IS_MARKED = "the noise is active too, and no text fits all the tokens that are marked for it"
 EXCEPTIONS: Mapping[str, Mapping[tuple[str, str], str]] = {
     "simulation": {},
     "detection": {
@@ -186,12 +185,7 @@ EXCEPTIONS: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("a token in noise", "wrong"): NEVER_SILENT,
         ("a token in noise", "also wrong"): NEVER_SILENT,
     },
-    "fuzzing": {
-        ("a token in noise", "wrong"): NOISE_IS_MARKED,
-        ("a token in noise", "also wrong"): NOISE_IS_MARKED,
-        ("a state: every other stretch between commas", "over-broad"): "wherever other tokens are marked than active "
-        "ones, one of them stands before the first comma",
-    },
+    "fuzzing": {},
 }
 """By scorer, the unit and the false text that it cannot tell from the true one, and why."""
 ABOVE_FALSE = {
@@ -200,8 +194,8 @@ ABOVE_FALSE = {
     "detection auroc": 32,
     "detection f1": 32,
     "detection precision": 24,
-    "fuzzing balanced_accuracy": 37,
-    "fuzzing auroc": 37,
+    "fuzzing balanced_accuracy": 40,
+    "fuzzing auroc": 40,
 }
 """Of the 40 pairs; all but the exceptions, and for precision also but the false texts that give no false alarm."""
 

@@ -36,6 +36,9 @@ class ChoicePlan:
     n_plain: int
     n_hard: int
     n_beside: int = 0
+    most_marked: int = 1
+    """Tokens an excerpt, for fuzzing. A judge has to say yes to all of them, and to many random ones nobody does: then
+    "most words" is as good an explanation as a true one."""
     seed: int = 0
 
 
@@ -57,8 +60,8 @@ def choose_excerpts(held_out: NeuronRecord, known: Known, plan: ChoicePlan) -> C
     """Some of a neuron's held-out excerpts, which may be top, random and natural-rate ones. None comes twice.
 
     Silent excerpts are taken only of those that were drawn without looking: a silent one among the top excerpts is no
-    usual one. There may be fewer than planned. The choice hangs on the seed, the neuron and which excerpts there are, not on
-    their order or on other neurons. Raises ValueError where an excerpt is of a document that `train` has shown.
+    usual one. There may be fewer than planned. The choice hangs on the seed, the neuron and which excerpts there are,
+    not on their order or on other neurons. Raises ValueError where an excerpt is of a document that `train` has shown.
     """
     exemplars = held_out.exemplars
     if np.isin(exemplars.document_indices, known.document_indices).any():
@@ -87,18 +90,22 @@ def choose_excerpts(held_out: NeuronRecord, known: Known, plan: ChoicePlan) -> C
 
 
 def marked_tokens(
-    held_out: NeuronRecord, known: Known, chosen: ChosenExcerpts, seed: int
+    held_out: NeuronRecord, known: Known, chosen: ChosenExcerpts, plan: ChoicePlan
 ) -> Bool[np.ndarray, "judged token"]:
     """The tokens that are marked in each excerpt for fuzzing, at least one.
 
-    In active excerpts all active tokens; in each other one as many as in some active one, drawn anew for each excerpt:
-    in hard excerpts top tokens of the neuron first, beside the active tokens only silent ones.
+    In active excerpts the active tokens, the strongest where there are more than may be marked; in each other excerpt
+    as many as in some active one, drawn anew: in hard excerpts top tokens of the neuron first, beside the active
+    tokens only silent ones.
     """
-    rng = _rng(held_out, seed, _MARKS)
+    rng = _rng(held_out, plan.seed, _MARKS)
     cut: Exemplars = held_out.only(chosen.rows).exemplars
     active, alike = active_tokens(cut, known), alike_tokens(cut.tokens, known)
-    sizes = rng.permutation(active[chosen.strata == ACTIVE].sum(axis=1))
-    marked: Bool[np.ndarray, "judged token"] = active & (chosen.strata == ACTIVE)[:, None]
+    strongest_first = np.lexsort((rng.random(active.shape), -cut.activations), axis=1)  # of equals, any
+    ranks = np.argsort(strongest_first, axis=1)
+    marked: Bool[np.ndarray, "judged token"] = active & (ranks < plan.most_marked)
+    marked[chosen.strata != ACTIVE] = False
+    sizes = rng.permutation(marked[chosen.strata == ACTIVE].sum(axis=1))
     for turn, row in enumerate(np.flatnonzero(chosen.strata != ACTIVE).tolist()):
         size = int(sizes[turn % len(sizes)]) if len(sizes) else 1
         drawn = rng.permutation(np.flatnonzero(~active[row]))

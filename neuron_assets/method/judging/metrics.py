@@ -197,7 +197,8 @@ def _natural_shares(
     if natural is None:
         nothing = np.full(taken.shape[1], np.nan)
         return nothing, nothing
-    n_excerpts, n_active, n_hard = (counts @ taken for counts in (natural.n_excerpts, natural.n_active, natural.n_hard))
+    counts = np.stack([natural.n_excerpts, natural.n_active, natural.n_hard]).astype(np.float64)
+    n_excerpts, n_active, n_hard = counts @ taken
     return np.asarray(n_active / n_excerpts), np.asarray(n_hard / np.maximum(n_excerpts - n_active, 1))
 
 
