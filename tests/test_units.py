@@ -158,7 +158,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, units: Any, said: str) 
 
 def test_rules_are_no_model_to_be_listened_to(tmp_path: Path) -> None:
     with pytest.raises(InvalidStudy, match="`planted` has no inner place"):
-        study_of(tmp_path, DIRECTIONS, subject={"provider": "planted", "n_layers": 1, "n_neurons": 14})
+        study_of(tmp_path, DIRECTIONS, subject={"provider": "planted", "n_layers": 1, "n_neurons": 20})
 
 
 def test_units_are_ingredients_of_what_is_harvested_and_files_count_by_content(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ TOKENIZER = "c7abb0f57db3"
 SHIPPED: Mapping[str, Shipped] = {
     "bundled": Shipped(SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128), weights="9f2e482b9e85"),
     "bundled_untrained": Shipped(SubjectSize(n_layers=6, n_neurons=768, longest_excerpt=128), weights=TOKENIZER),
-    "planted": Shipped(SubjectSize(n_layers=1, n_neurons=14, longest_excerpt=1024), weights=TOKENIZER),
+    "planted": Shipped(SubjectSize(n_layers=1, n_neurons=20, longest_excerpt=1024), weights=TOKENIZER),
 }
 
 
