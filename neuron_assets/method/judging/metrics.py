@@ -15,10 +15,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from neuron_assets.method.intervals import FEWEST_DOCUMENTS, MOST_UNDEFINED, _percentiles, _resample
 from neuron_assets.method.judging.activity import NaturalCounts
 from neuron_assets.method.judging.choosing import ACTIVE, HARD, PLAIN, STRATA
 from neuron_assets.method.records import NeuronId
+from neuron_assets.method.resampling import FEWEST_DOCUMENTS, MOST_UNDEFINED, percentiles, resample
 
 FEWEST = 5
 """Active excerpts, and silent ones, under which nothing is said of how often a judge is right; also natural ones."""
@@ -176,7 +176,7 @@ def _drawn(said: Judgements, natural: NaturalCounts | None, seed: int, n_draws: 
     for stratum in range(len(STRATA)):
         rows = np.flatnonzero(said.strata == stratum)
         documents, places = np.unique(said.document_indices[rows], return_inverse=True)
-        taken[rows] = _resample(rng, len(documents), n_draws)[places]
+        taken[rows] = resample(rng, len(documents), n_draws)[places]
     chance = rng.random((4, n_draws))
     n_natural = 0 if natural is None else len(natural.n_excerpts)
     return _Draws(taken, chance, *_natural_shares(natural, _natural_draws(seed, n_natural, n_draws)))
@@ -185,7 +185,7 @@ def _drawn(said: Judgements, natural: NaturalCounts | None, seed: int, n_draws: 
 @lru_cache(maxsize=2)
 def _natural_draws(seed: int, n_documents: int, n_draws: int) -> Float[np.ndarray, "document draw"]:
     """One for all neurons, as they have one natural-rate sample."""
-    taken = _resample(np.random.default_rng([seed, 0, 0, _NATURAL]), n_documents, n_draws)
+    taken = resample(np.random.default_rng([seed, 0, 0, _NATURAL]), n_documents, n_draws)
     taken.flags.writeable = False
     return taken
 
@@ -230,7 +230,7 @@ def _why_no_precision(said: Judgements) -> str | None:
 
 def _metric(said: Judgements, value: float, draws: Float[np.ndarray, " draw"], level: float) -> Metric:
     n_excerpts, n_documents = len(said.strata), _n_documents(said)
-    ends = _percentiles(draws[np.newaxis], level)
+    ends = percentiles(draws[np.newaxis], level)
     failure = None
     if n_documents < FEWEST_DOCUMENTS:
         failure = f"{n_documents} of the {FEWEST_DOCUMENTS} documents that an interval needs"
