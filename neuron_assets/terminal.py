@@ -59,26 +59,27 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
     return table
 
 
-def metrics_table(metrics: pl.DataFrame, author: str) -> Table:
-    """A line a sample and metric: means over all neurons of the author, beside chance, controls and lookups."""
-    table = Table(
-        title="beside the correlation: means over neurons",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    table.add_column("", no_wrap=True)
-    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "broad", "unigram_lookup": "unigram"}
+def metrics_tables(metrics: pl.DataFrame, author: str) -> Group:
+    """A table a sample, a line a metric: means over all neurons of the author, beside chance, controls and lookups."""
+    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | (pl.col("author") != author)
+    samples = metrics.filter(first).partition_by("sample", as_dict=True, maintain_order=True)
+    tables = {sample: _metrics_of(rows, author, sample) for (sample,), rows in samples.items()}
+    return Group(*(part for sample in _SAMPLES if sample in tables for part in (tables[sample], "")))
+
+
+def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
+    title = f"{_SAMPLES[sample]}: means over neurons"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("metric", no_wrap=True)
+    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}
     for name in (_short(author), "chance", *others.values(), "undefined"):
         table.add_column(Text(name), justify="right", no_wrap=True)
-    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | pl.col("author").is_in(list(others))
-    for (sample, metric), rows in metrics.filter(first).group_by("sample", "metric", maintain_order=True):
+    for (metric,), rows in metrics.partition_by("metric", as_dict=True, maintain_order=True).items():
         own = rows.filter(pl.col("author") == author)
         means = dict(rows.group_by("author").agg(pl.col("value").mean()).iter_rows())
         chance = own.select(pl.col("chance").mean()).item()
         table.add_row(
-            f"{_SAMPLES[str(sample)]}: {str(metric).replace('_', ' ')}",
+            str(metric).replace("_", " "),
             *(_number(value) for value in (means.get(author), chance, *(means.get(name) for name in others))),
             str(own["failure"].count()),
         )
