@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
 from neuron_assets.study import Study
 
 LAYOUT = 1
@@ -19,26 +20,39 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "activations": ("excerpts",),
     "neuron_statistics": ("excerpts",),
     "explanations": ("excerpts", "activations"),
-    "candidates": ("explanations",),
+    "counterexamples": ("excerpts", "activations", "explanations"),
+    "revised_explanations": ("excerpts", "activations", "explanations"),
+    "candidates": ("explanations", "revised_explanations"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "layer_summary": ("scores",),
     "spending": (),
 }
-"""The tables that each table is made from; every table stands after its inputs."""
+"""The tables that each table may be made from; every table stands after its inputs."""
 
 
 def tables_of(study: Study) -> tuple[str, ...]:
     """The tables that the study asks for."""
-    return tuple(table for table in INPUTS if table != "metrics" or study.scoring.calibrates)
+    wanted = {
+        "metrics": study.scoring.calibrates,
+        "counterexamples": study.revises,
+        "revised_explanations": study.revises,
+    }
+    return tuple(table for table in INPUTS if wanted.get(table, True))
+
+
+def inputs_of(study: Study, table: str) -> tuple[str, ...]:
+    """The tables that a table of this study is made from."""
+    return tuple(name for name in INPUTS[table] if name in tables_of(study))
 
 
 def lineages(study: Study) -> dict[str, str]:
     """A fingerprint of sixteen hexadecimal digits for each table of the study."""
     made: dict[str, str] = {}
-    for table, inputs in INPUTS.items():
-        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": [made[name] for name in inputs]}
+    for table in INPUTS:
+        inputs = [made[name] for name in inputs_of(study, table)]
+        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": inputs}
         made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return made
 
@@ -53,6 +67,12 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     }
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
+    not_scored = {"scorers", "calibration"} | (set() if study.chooses else {"choosing_seed"})
+    revision = {
+        **study.revision.model_dump(),
+        "choosing_seed": study.scoring.choosing_seed,
+        "version": RULES_REVISION_VERSION,
+    }
     return {
         # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
         "excerpts": {
@@ -62,10 +82,12 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "activations": harvested,
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},
+        "counterexamples": revision,
+        "revised_explanations": revision,
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
-        "scores": {"scoring": study.scoring.model_dump(exclude={"scorers", "calibration"})},
-        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
-        "layer_summary": {},
+        "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},
+        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
+        "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }
