@@ -22,23 +22,36 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("explanations",),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
-    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+    "judgements": ("excerpts", "activations", "candidates", "simulations"),
+    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "judgements"),
     "layer_summary": ("scores",),
     "spending": (),
 }
-"""The tables that each table is made from; every table stands after its inputs."""
+"""The tables that each table may be made from; every table stands after its inputs."""
 
 
 def tables_of(study: Study) -> tuple[str, ...]:
     """The tables that the study asks for."""
-    return tuple(table for table in INPUTS if table != "metrics" or study.scoring.calibrates)
+    is_judged = bool(study.scoring.judged)
+    asked_for = {"judgements": is_judged, "metrics": is_judged or study.scoring.calibrates}
+    return tuple(table for table in INPUTS if asked_for.get(table, True))
+
+
+def inputs_of(study: Study, table: str) -> tuple[str, ...]:
+    """The tables that one is made from in this study."""
+    unread = {
+        "judgements": () if study.judge.provider == "simulation" else ("simulations",),
+        "metrics": () if study.scoring.judged else ("judgements",),
+    }
+    return tuple(name for name in INPUTS[table] if name not in unread.get(table, ()))
 
 
 def lineages(study: Study) -> dict[str, str]:
     """A fingerprint of sixteen hexadecimal digits for each table of the study."""
     made: dict[str, str] = {}
-    for table, inputs in INPUTS.items():
-        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": [made[name] for name in inputs]}
+    for table in INPUTS:
+        inputs = [made[name] for name in inputs_of(study, table)]
+        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": inputs}
         made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return made
 
@@ -65,6 +78,11 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
         "scores": {"scoring": study.scoring.model_dump(exclude={"scorers", "calibration"})},
+        "judgements": {
+            "judge": study.judge_identity,
+            "judging": study.judging.model_dump(),
+            "top": study.scoring.top,
+        },
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
         "layer_summary": {},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now

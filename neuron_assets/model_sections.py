@@ -1,8 +1,8 @@
-"""The sections of a study file that say who explains and who simulates.
+"""The sections of a study file that say who explains, who simulates and who judges.
 
-Here: what may be written under `explainer` and `simulator`, and the identity of each choice: all that its answers
-depend on, as far as the study knows it. Not here: how they are asked (`asking_sections.py`), and who really answers;
-that is observed.
+Here: what may be written under `explainer`, `simulator` and `judge`, and the identity of each choice: all that its
+answers depend on, as far as the study knows it. Not here: how they are asked (`asking_sections.py`), and who really
+answers; that is observed.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from neuron_assets.few_shot import few_shot_digest
 from neuron_assets.language_models.server_settings import OPENAI, is_openai
 from neuron_assets.method.explaining.layouts import LAYOUTS
+from neuron_assets.method.judging.by_simulation import THRESHOLD
+from neuron_assets.method.records import LARGEST
 from neuron_assets.method.rules.fitting import RULES_VERSION, RuleParameters
 from neuron_assets.method.simulating.all_at_once import LAYOUT as ALL_AT_ONCE
 from neuron_assets.method.simulating.numbered_json import NUMBERED_JSON
@@ -224,6 +226,21 @@ class LocalSimulator(_LocalModel):
         return self._identity(layout=ALL_AT_ONCE, few_shot=few_shot_digest())
 
 
+class SimulationJudge(Section):
+    """No language model: what was simulated on an excerpt is turned into a verdict on it."""
+
+    provider: Literal["simulation"] = "simulation"
+    threshold: Annotated[float, Field(gt=0, lt=LARGEST)] = THRESHOLD
+    """Of simulated activations, 0 to 10: above it is a yes."""
+
+    @property
+    def label(self) -> str:
+        return self.provider
+
+    def identity(self, _folder: Path) -> str:
+        return f"simulation/1?threshold={self.threshold:g}"
+
+
 Explainer = Annotated[
     Annotated[
         RulesExplainer | WrittenExplainer | PlantedExplainer | HostedExplainer | LocalExplainer,
@@ -235,6 +252,7 @@ Simulator = Annotated[
     Annotated[RulesSimulator | HostedSimulator | LocalSimulator, Field(discriminator="provider")],
     provided_by("rules"),
 ]
+Judge = Annotated[Annotated[SimulationJudge, Field()], provided_by("simulation")]
 
 BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
     "explainer": {
@@ -245,6 +263,7 @@ BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
         "local": LocalExplainer,
     },
     "simulator": {"rules": RulesSimulator, "openai_compatible": HostedSimulator, "local": LocalSimulator},
+    "judge": {"simulation": SimulationJudge},
 }
 """The keys of these sections depend on who is chosen."""
 

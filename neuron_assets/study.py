@@ -23,8 +23,10 @@ from neuron_assets.model_sections import (
     BY_PROVIDER,
     Explainer,
     HostedSimulator,
+    Judge,
     RulesExplainer,
     RulesSimulator,
+    SimulationJudge,
     Simulator,
 )
 from neuron_assets.sections import (
@@ -33,6 +35,7 @@ from neuron_assets.sections import (
     ChecksSection,
     ControlsSection,
     Indices,
+    JudgingSection,
     RefreshSection,
     SampledNeurons,
     ScoringSection,
@@ -79,6 +82,8 @@ class Study(Section):
     prices: Mapping[str, PriceSection] = {}
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
+    judge: Judge = SimulationJudge()
+    judging: JudgingSection = JudgingSection()
     controls: ControlsSection = ControlsSection()
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
@@ -117,6 +122,10 @@ class Study(Section):
     def _what_scorers_need_is_kept(self) -> "Study":
         if self.scoring.at_natural_rate and self.splits.natural == 0:
             raise ValueError("scoring.scorers: `natural_rate` needs excerpts; `splits.natural` must be 1 or more")
+        if "detection" in self.scoring.scorers and self.splits.natural == 0:
+            raise ValueError(
+                "scoring.scorers: `detection` needs excerpts as they come; `splits.natural` must be above 0"
+            )
         if self.scoring.calibrates and self.splits.calibration.top + self.splits.calibration.random == 0:
             raise ValueError("scoring.scorers: what is calibrated needs excerpts in `splits.calibration`")
         return self
@@ -224,6 +233,10 @@ class Study(Section):
     @property
     def simulator_identity(self) -> str:
         return self.simulator.identity(self.folder)
+
+    @property
+    def judge_identity(self) -> str:
+        return self.judge.identity(self.folder)
 
 
 def read_study(path: Path) -> Study:

@@ -21,12 +21,14 @@ from neuron_assets.corpora.reading import Reading
 from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
+from neuron_assets.tables.measured import SHOWN_AS
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 
 if TYPE_CHECKING:
     from neuron_assets.assets.forward_pass import OnePass
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
+_MEASURED = {**_SAMPLES, "detection": "detection", "fuzzing": "fuzzing"}
 _LONGEST_NAME = 12
 FAINTEST = 0.1
 """Weaker tokens, as shares of the strongest, stand without colour."""
@@ -73,12 +75,12 @@ def metrics_table(metrics: pl.DataFrame, author: str) -> Table:
     for name in (_short(author), "chance", *others.values(), "undefined"):
         table.add_column(Text(name), justify="right", no_wrap=True)
     first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | pl.col("author").is_in(list(others))
-    for (sample, metric), rows in metrics.filter(first).group_by("sample", "metric", maintain_order=True):
+    for (sample, metric), rows in metrics.filter(first).group_by(SHOWN_AS, "metric", maintain_order=True):
         own = rows.filter(pl.col("author") == author)
         means = dict(rows.group_by("author").agg(pl.col("value").mean()).iter_rows())
         chance = own.select(pl.col("chance").mean()).item()
         table.add_row(
-            f"{_SAMPLES[str(sample)]}: {str(metric).replace('_', ' ')}",
+            f"{_MEASURED[str(sample)]}: {str(metric).replace('_', ' ')}",
             *(_number(value) for value in (means.get(author), chance, *(means.get(name) for name in others))),
             str(own["failure"].count()),
         )

@@ -33,6 +33,7 @@ from neuron_assets.model_sections import (
     Explainer,
     HostedExplainer,
     HostedSimulator,
+    Judge,
     LocalExplainer,
     LocalSimulator,
     Simulator,
@@ -180,7 +181,11 @@ class RequestDesk:
         """Who simulates now, by who is observed to answer; raises LanguageModelError."""
         return self._who(study, study.simulator, study.simulator_identity)
 
-    def _who(self, study: Study, section: Explainer | Simulator, identity: str) -> str:
+    def judge(self, study: Study) -> str:
+        """Who judges now."""
+        return self._who(study, study.judge, study.judge_identity)
+
+    def _who(self, study: Study, section: Explainer | Simulator | Judge, identity: str) -> str:
         match section:
             case HostedExplainer() | HostedSimulator():
                 with self.opened(study, section, Errand(OBSERVATION, None, None)) as asked:

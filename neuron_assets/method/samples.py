@@ -20,6 +20,9 @@ from neuron_assets.method.scoring import Score, document_sums, score
 Sample = Literal["top_and_random", "random_only", "natural_rate"]
 SAMPLES: tuple[Sample, ...] = get_args(Sample)
 
+MeasuredOn = Sample | Literal["judged"]
+"""Also the excerpts that judges say yes or no to: they are chosen apart (`judging/choosing.py`)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
