@@ -1,8 +1,8 @@
-"""The sections of a study file that say who explains, who simulates and who judges.
+"""The sections of a study file that say who explains and who simulates.
 
-Here: what may be written under `explainer`, `simulator` and `judge`, and the identity of each choice: all that its
-answers depend on, as far as the study knows it. Not here: how they are asked (`asking_sections.py`), and who really
-answers; that is observed.
+Here: what may be written under `explainer` and `simulator`, and the identity of each choice: all that its answers
+depend on, as far as the study knows it. Not here: how they are asked (`asking_sections.py`), and who really answers;
+that is observed.
 """
 
 import hashlib
@@ -16,8 +16,6 @@ from pydantic import Field, field_validator, model_validator
 from neuron_assets.few_shot import few_shot_digest
 from neuron_assets.language_models.server_settings import OPENAI, is_openai
 from neuron_assets.method.explaining.layouts import LAYOUTS
-from neuron_assets.method.judging.by_simulation import THRESHOLD
-from neuron_assets.method.records import LARGEST
 from neuron_assets.method.rules.fitting import RULES_VERSION, RuleParameters
 from neuron_assets.method.simulating.all_at_once import LAYOUT as ALL_AT_ONCE
 from neuron_assets.method.simulating.numbered_json import NUMBERED_JSON
@@ -82,7 +80,7 @@ class PlantedExplainer(Section):
         return f"planted/{RULES_VERSION}"
 
 
-class _HostedModel(Section):
+class HostedSection(Section):
     """A model behind an OpenAI-compatible server."""
 
     provider: Literal["openai_compatible"]
@@ -108,7 +106,7 @@ class _HostedModel(Section):
     """Tokens that the model reads at once; where it is written, it is checked before anything is asked."""
 
     @model_validator(mode="after")
-    def _the_address_holds_no_secret(self) -> "_HostedModel":
+    def _the_address_holds_no_secret(self) -> "HostedSection":
         if "@" in self.base_url or "?" in self.base_url or not self.base_url.startswith(("http://", "https://")):
             raise ValueError(
                 "`base_url` is written like https://api.example.com/v1, without a name, key or question mark"
@@ -145,7 +143,7 @@ class _HostedModel(Section):
         return f"openai_compatible/{self.model}?{_query(facts)}"
 
 
-class _LocalModel(Section):
+class LocalSection(Section):
     """A Hugging Face causal language model in this process."""
 
     provider: Literal["local"]
@@ -190,12 +188,12 @@ class _ShownToModel(Section):
         }
 
 
-class HostedExplainer(_HostedModel, _ShownToModel):
+class HostedExplainer(HostedSection, _ShownToModel):
     def identity(self, _folder: Path) -> str:
         return self._identity(**self._shown)
 
 
-class LocalExplainer(_LocalModel, _ShownToModel):
+class LocalExplainer(LocalSection, _ShownToModel):
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     seed: Seed = 0
     room_to_think: Annotated[int, Field(ge=0)] = 0
@@ -207,7 +205,7 @@ class LocalExplainer(_LocalModel, _ShownToModel):
         return self._identity(**own, room_to_think=self.room_to_think, asks=self.asks, **self._shown)
 
 
-class HostedSimulator(_HostedModel):
+class HostedSimulator(HostedSection):
     method: Literal["json", "logprobs"] = "json"
     """json: a number a token, for any chat model. logprobs: all tokens at once, for servers that echo a prompt with its
     log-probabilities, always by completions; the server is tried before it is trusted."""
@@ -219,26 +217,11 @@ class HostedSimulator(_HostedModel):
         return self._identity(layout=NUMBERED_JSON, few_shot=few_shot_digest(), structured=self.structured)
 
 
-class LocalSimulator(_LocalModel):
+class LocalSimulator(LocalSection):
     """All tokens at once, by the exact probabilities of the numbers 0 to 10."""
 
     def identity(self, _folder: Path) -> str:
         return self._identity(layout=ALL_AT_ONCE, few_shot=few_shot_digest())
-
-
-class SimulationJudge(Section):
-    """No language model: what was simulated on an excerpt is turned into a verdict on it."""
-
-    provider: Literal["simulation"] = "simulation"
-    threshold: Annotated[float, Field(gt=0, lt=LARGEST)] = THRESHOLD
-    """Of simulated activations, 0 to 10: above it is a yes."""
-
-    @property
-    def label(self) -> str:
-        return self.provider
-
-    def identity(self, _folder: Path) -> str:
-        return f"simulation/1?threshold={self.threshold:g}"
 
 
 Explainer = Annotated[
@@ -252,7 +235,6 @@ Simulator = Annotated[
     Annotated[RulesSimulator | HostedSimulator | LocalSimulator, Field(discriminator="provider")],
     provided_by("rules"),
 ]
-Judge = Annotated[Annotated[SimulationJudge, Field()], provided_by("simulation")]
 
 BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
     "explainer": {
@@ -263,7 +245,6 @@ BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
         "local": LocalExplainer,
     },
     "simulator": {"rules": RulesSimulator, "openai_compatible": HostedSimulator, "local": LocalSimulator},
-    "judge": {"simulation": SimulationJudge},
 }
 """The keys of these sections depend on who is chosen."""
 

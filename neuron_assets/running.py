@@ -252,11 +252,7 @@ class _State:
                 ANSWERED_BY: lambda: self._simulator,
                 SIMULATED: lambda: simulated_in_words(study),
             },
-            "judgements": {
-                LOST: lambda: None,
-                ANSWERED_BY: lambda: self._judge,
-                JUDGED: lambda: judged_in_words(study),
-            },
+            "judgements": {LOST: lambda: None, ANSWERED_BY: self._judge, JUDGED: lambda: judged_in_words(study)},
             **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }
@@ -270,7 +266,6 @@ class _State:
     def _simulator(self) -> str:
         return self._desk.simulator(self._wanted.study)
 
-    @cached_property
     def _judge(self) -> str:
         return self._desk.judge(self._wanted.study)
 

@@ -17,18 +17,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
 from neuron_assets.corpus_sections import CORPORA, Corpus, StandardLibrary
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnits, NeuronOutOfRange
+from neuron_assets.judge_sections import JUDGES, Judge, SimulationJudge
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
-from neuron_assets.model_sections import (
-    BY_PROVIDER,
-    Explainer,
-    HostedSimulator,
-    Judge,
-    RulesExplainer,
-    RulesSimulator,
-    SimulationJudge,
-    Simulator,
-)
+from neuron_assets.model_sections import BY_PROVIDER, Explainer, RulesExplainer, RulesSimulator, Simulator
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,
@@ -48,6 +40,7 @@ from neuron_assets.yaml_files import read_yaml
 
 _BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
     **BY_PROVIDER,
+    "judge": JUDGES,
     "corpus": CORPORA,
     "subject": SUBJECTS,
     "units": UNITS_BY_PROVIDER,
@@ -120,23 +113,23 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _what_scorers_need_is_kept(self) -> "Study":
-        if self.scoring.at_natural_rate and self.splits.natural == 0:
-            raise ValueError("scoring.scorers: `natural_rate` needs excerpts; `splits.natural` must be 1 or more")
-        if "detection" in self.scoring.scorers and self.splits.natural == 0:
-            raise ValueError(
-                "scoring.scorers: `detection` needs excerpts as they come; `splits.natural` must be above 0"
-            )
+        for scorer in {"natural_rate", "detection"}.intersection(self.scoring.scorers):
+            if self.splits.natural == 0:
+                raise ValueError(f"scoring.scorers: `{scorer}` needs excerpts; `splits.natural` must be 1 or more")
         if self.scoring.calibrates and self.splits.calibration.top + self.splits.calibration.random == 0:
             raise ValueError("scoring.scorers: what is calibrated needs excerpts in `splits.calibration`")
         return self
 
     @model_validator(mode="after")
     def _batches_are_of_chats(self) -> "Study":
-        if self.asking.mode == "batch" and self.explainer.provider == "local":
-            raise ValueError("asking: `mode: batch` is for models of servers, and the explainer is a local one")
-        echoes = isinstance(self.simulator, HostedSimulator) and self.simulator.method == "logprobs"
-        if self.asking.mode == "batch" and echoes:
-            raise ValueError("asking: `mode: batch` echoes no prompts; write `method: json` for the simulator")
+        if self.asking.mode == "direct":
+            return self
+        models = {"explainer": self.explainer, "simulator": self.simulator}
+        for role, model in (models | ({"judge": self.judge} if self.scoring.judged else {})).items():
+            if role != "simulator" and model.provider == "local":
+                raise ValueError(f"asking: `mode: batch` is for models of servers, and the {role} is a local one")
+            if getattr(model, "method", None) == "logprobs":
+                raise ValueError(f"asking: `mode: batch` echoes no prompts; write `method: json` for the {role}")
         return self
 
     @cached_property

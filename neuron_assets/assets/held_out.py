@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
+from neuron_assets.method.judging.activity import known_from
+from neuron_assets.method.judging.cases import Cases, cases_for
 from neuron_assets.method.natural_rate import active_tokens
 from neuron_assets.method.records import Answer, Kind, NeuronRecord, Split
 from neuron_assets.study import Study
@@ -104,11 +106,15 @@ class Layer:
         for record, drawn, fitted in zip(valid, natural, calibration, strict=True):
             yield HeldOut(record, drawn, fitted, largest[record.neuron.neuron_index])
 
-    def judged(self, neuron_indices: Sequence[int]) -> Iterator[NeuronRecord]:
-        """All that a judge may be asked about each of these neurons, ascending; an excerpt may come twice."""
+    def cases(self, neuron_indices: Sequence[int]) -> Iterator[Cases]:
+        """What is judged of each of these neurons, ascending, by scorer."""
+        judging = self.study.judging
         kinds: Sequence[Kind] = ("top", "random", "natural")
         rows = activations_of(self.activations, "valid", neuron_indices, kinds).filter(is_judged(self.study))
-        return neuron_records(rows, self.texts)
+        for shown, held_out in zip(self.shown(neuron_indices), neuron_records(rows, self.texts), strict=True):
+            known = known_from(shown.exemplars, share=judging.active_share)
+            for scorer in self.study.scoring.judged:
+                yield cases_for(scorer, held_out, known, judging.plan(scorer))
 
     def natural(self, neuron_indices: Sequence[int]) -> Iterator[NeuronRecord]:
         """Excerpts of `valid` as they come; of no neuron, where none are kept."""

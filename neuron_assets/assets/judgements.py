@@ -28,8 +28,7 @@ from neuron_assets.assets.specs import (
 )
 from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
-from neuron_assets.method.judging.activity import known_from
-from neuron_assets.method.judging.cases import Cases, cases_for
+from neuron_assets.method.judging.cases import Cases
 from neuron_assets.method.records import Answer
 from neuron_assets.study import Study
 from neuron_assets.tables.judged import judgements_frame
@@ -60,7 +59,7 @@ def judgements_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         tag_run(context, study)
         began, layer, simulated = time.monotonic(), context.partition_key, simulations.get("simulations")
         neurons = candidates["neuron_index"].unique().sort().to_list()
-        cases = list(cases_of(Layer(study, activations, corpus(excerpts), empty("neuron_statistics")), neurons))
+        cases = list(Layer(study, activations, corpus(excerpts), empty("neuron_statistics")).cases(neurons))
         tried = list(_tried(candidates, cases))
         there = table_store.current(study.name, "judgements", lineages(study)["judgements"], layer, {"candidates"})
         about = errand(context, desk, "judgements")
@@ -87,15 +86,6 @@ def judgements_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         )
 
     return judgements
-
-
-def cases_of(layer: Layer, neuron_indices: list[int]) -> Iterator[Cases]:
-    """What is judged of each of these neurons, by scorer."""
-    judging, scorers = layer.study.judging, layer.study.scoring.judged
-    for shown, held_out in zip(layer.shown(neuron_indices), layer.judged(neuron_indices), strict=True):
-        known = known_from(shown.exemplars, share=judging.active_share)
-        for scorer in scorers:
-            yield cases_for(scorer, held_out, known, judging.plan(scorer))
 
 
 def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, cases: Iterable[Cases]) -> list[Finding]:
@@ -149,5 +139,7 @@ def _kept(there: pl.DataFrame | None, judge: str, tried: Iterable[_Tried]) -> Ma
 def _tried(candidates: pl.DataFrame, cases: Iterable[Cases]) -> Iterator[_Tried]:
     of_neuron = candidates.partition_by("neuron_index", as_dict=True)
     for each in cases:
+        if not len(each.strata):
+            continue
         for row in of_neuron[each.record.neuron.neuron_index,].to_dicts():
             yield _Tried(each, row["candidate"], row["explanation"], row["failure"])

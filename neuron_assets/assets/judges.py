@@ -15,8 +15,12 @@ import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Errand
+from neuron_assets.assets.judge_questions import AskedJudge, judge_questions
+from neuron_assets.assets.question_lengths import check_length
+from neuron_assets.judge_sections import SimulationJudge
 from neuron_assets.method.judging.by_simulation import detection_by_simulation, fuzzing_by_simulation
 from neuron_assets.method.judging.cases import Cases
+from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import simulated_matrix
@@ -57,10 +61,48 @@ def open_judge(study: Study, desk: RequestDesk, errand: Errand, simulations: pl.
 
     Raises LanguageModelError for models that cannot be used.
     """
-    assert simulations is not None
-    by_candidate = simulations.partition_by("neuron_index", "candidate", as_dict=True)
-    judge = partial(_by_simulation, by_candidate, study.judge.threshold)
-    yield Judge(study.judge_identity, lambda claims: map(judge, claims))
+    section = study.judge
+    check_length(study, section)
+    if isinstance(section, SimulationJudge):
+        assert simulations is not None
+        by_candidate = simulations.partition_by("neuron_index", "candidate", as_dict=True)
+        judge = partial(_by_simulation, by_candidate, section.threshold)
+        yield Judge(study.judge_identity, lambda claims: map(judge, claims))
+    else:
+        with desk.opened(study, section, errand) as asked:
+            yield Judge(
+                identity=asked.named(study.judge_identity),
+                judge=partial(_by_asking, section, asked.answers),
+                facts=asked.facts,
+            )
+
+
+def _by_asking(
+    section: AskedJudge,
+    answers_of: Callable[[Iterable[Question[tuple[float, ...]]]], Iterator[Answer[tuple[float, ...]]]],
+    claims: Iterable[Claim],
+) -> Iterator[Judged]:
+    """Questions about so many excerpts each, and the answers put together again."""
+    asked: list[list[int]] = []
+
+    def questions() -> Iterator[Question[tuple[float, ...]]]:
+        for claim in claims:
+            shown, size = claim.cases.shown(), section.plan.shown_at_once
+            asked.append([len(shown[start : start + size]) for start in range(0, len(shown), size)])
+            yield from judge_questions(section, claim.cases.scorer, claim.explanation, shown, about=claim.about)
+
+    answers = answers_of(questions())
+    for answer in answers:
+        sizes = asked.pop(0)
+        parts = [answer, *(next(answers) for _ in sizes[1:])]
+        yield [each for part, size in zip(parts, sizes, strict=True) for each in _by_excerpt(part, size)]
+
+
+def _by_excerpt(answer: Answer[tuple[float, ...]], n_excerpts: int) -> Judged:
+    """A question that nobody answered is lost once, however many excerpts it was about."""
+    if answer.value is None:
+        return [Answer(None, answer.failure, answer.lost and number == 0) for number in range(n_excerpts)]
+    return [Answer(probability) for probability in answer.value]
 
 
 def _by_simulation(simulations: Mapping[tuple[Any, ...], pl.DataFrame], threshold: float, claim: Claim) -> Judged:

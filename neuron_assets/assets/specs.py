@@ -120,6 +120,8 @@ def labels(study: Study, table: str) -> str:
     if table in BEFORE_EXPLAINING:
         return f"subject: {study.subject_label}"
     models = f"explainer: {study.explainer.label}; simulator: {study.simulator.label}"
+    if table in {"judgements", "metrics"} and study.scoring.judged:
+        models += f"; judge: {study.judge.label}"
     return f"subject: {study.subject_label}; {models}"
 
 

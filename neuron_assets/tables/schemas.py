@@ -170,9 +170,7 @@ class Judgements(_OfNeurons):
     scorer: pl.String = pa.Field(isin=list(JUDGED_METRICS), description="What was asked: detection or fuzzing.")
     excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool valid.")
     stratum: pl.String = pa.Field(isin=list(STRATA), description="Kind of excerpt; yes is right for active, else no.")
-    marked: pl.List = pa.Field(
-        dtype_kwargs={"inner": pl.Int32()}, description="Places of the tokens that were marked; for detection none."
-    )
+    marked: pl.List = pa.Field(dtype_kwargs={"inner": pl.Int32()}, description="Places of marked tokens, for fuzzing.")
     judge: pl.String = pa.Field(description="Who judged; a model by who it was observed to be.")
     explanation: pl.String = pa.Field(nullable=True, description="The text that was read; null if there was none.")
     probability: pl.Float64 = pa.Field(nullable=True, ge=0, le=1, description="Of a yes; above 0.5 it is one.")
@@ -190,13 +188,9 @@ class Metrics(_OfNeurons):
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
     scorer: pl.String = pa.Field(description="simulation, detection, fuzzing, or a lookup.")
     sample: pl.String = pa.Field(isin=[*SAMPLES, "judged"], description="Which held-out excerpts were used.")
-    metric: pl.String = pa.Field(
-        description="r2, absolute_deviation, auprc, f1, precision, recall, balanced_accuracy or auroc."
-    )
+    metric: pl.String = pa.Field(description="Such as r2, auprc, precision, balanced_accuracy (docs/scores.md).")
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
-    simulator: pl.String = pa.Field(
-        description="Identity of the simulator; `none` for a lookup, or a model that judges."
-    )
+    simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for lookups and models that judge.")
     value: pl.Float64 = pa.Field(nullable=True, le=1.000001, description="1 is exact; null if undefined.")
     value_low: pl.Float64 = pa.Field(nullable=True, description="Lower end of its 95 % interval over documents.")
     value_high: pl.Float64 = pa.Field(nullable=True, description="Upper end of its 95 % interval.")
@@ -239,9 +233,7 @@ class LayerSummary(_Table):
 class Spending(_Table):
     """What asking a server has taken so far, in all runs of the study, by step, layer and model."""
 
-    asset: pl.String = pa.Field(
-        description="explanations, simulations, judgements, or observation: to see who answers."
-    )
+    asset: pl.String = pa.Field(description="For which table, or observation: to see who answers.")
     layer_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Layer, from 0; null for what is of no layer.")
     model: pl.String = pa.Field(description="Who answered, as observed: model and server.")
     requests: pl.Int64 = pa.Field(ge=1, description="Sent, whatever came of them; answers that were kept are in none.")
