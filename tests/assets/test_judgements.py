@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from neuron_assets.errors import InvalidStudy
 from neuron_assets.method.judging.activity import Known, NaturalCounts, known_from, natural_counts
 from neuron_assets.method.judging.by_simulation import detection_by_simulation, fuzzing_by_simulation
 from neuron_assets.method.judging.choosing import STRATA, choose_excerpts, marked_tokens
@@ -17,7 +15,7 @@ from neuron_assets.method.records import NeuronId, NeuronRecord
 from neuron_assets.project import Project
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import corpus, neuron_records
-from tests.scenario import STUDY, make_project, write_study
+from tests.scenario import STUDY, make_project
 from tests.served_tables import LAYERS, make, path_of, read
 
 PLAIN = ("simulation", "unigram_lookup", "bigram_lookup")
@@ -76,7 +74,9 @@ def records(world: World, split: str, *kinds: str) -> dict[tuple[int, int], Neur
 
 def known_of(world: World) -> dict[tuple[int, int], Known]:
     share = world[1].judging.active_share
-    found = {key: known_from(one.exemplars, share=share) for key, one in records(world, "train", "top", "random").items()}
+    found = {
+        key: known_from(one.exemplars, share=share) for key, one in records(world, "train", "top", "random").items()
+    }
     return {key: answer.value for key, answer in found.items() if answer.value is not None}
 
 
