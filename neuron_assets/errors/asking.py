@@ -96,7 +96,7 @@ class UntrustedServer(LanguageModelError):
     def __init__(self, server: str, what: str) -> None:
         super().__init__(
             f"{server} cannot be trusted with prompt log-probabilities: {what}. "
-            "Use `method: json` for the simulator, or another server."
+            "Use `method: json`, or another server."
         )
 
 

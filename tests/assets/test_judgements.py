@@ -114,7 +114,7 @@ def test_verdicts_are_those_of_the_simulations_on_the_chosen_excerpts(judged: Wo
 
 
 def test_metrics_are_those_of_the_verdicts(judged: World) -> None:
-    project, study = judged
+    project, _ = judged
     metrics, table = read(project, "metrics"), read(project, "judgements")
     natural, known = records(judged, "valid", "natural"), known_of(judged)
     documents = pl.read_parquet(path_of(project, "excerpts", 1))["document_index"]
