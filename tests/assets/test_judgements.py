@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
+from neuron_assets.errors import InvalidStudy
 from neuron_assets.method.judging.activity import Known, NaturalCounts, known_from, natural_counts
 from neuron_assets.method.judging.by_simulation import detection_by_simulation, fuzzing_by_simulation
 from neuron_assets.method.judging.choosing import STRATA, choose_excerpts, marked_tokens
 from neuron_assets.method.judging.metrics import Judgements, judging_metrics
 from neuron_assets.method.records import NeuronId, NeuronRecord
 from neuron_assets.project import Project
-from neuron_assets.study import Study
+from neuron_assets.study import Study, read_study
 from neuron_assets.tables.rows import corpus, neuron_records
-from tests.scenario import STUDY, make_project
+from tests.scenario import ALL_MAY_FAIL, STUDY, make_project, write_study
 from tests.served_tables import LAYERS, make, path_of, read
 
 PLAIN = ("simulation", "unigram_lookup", "bigram_lookup")
@@ -167,3 +169,48 @@ def test_a_study_that_no_longer_asks_has_its_old_files_again(
 
     for table, content in before.items():
         assert path_of(project, table, LAYERS[0]).read_bytes() == content, table
+
+
+def test_what_was_not_said_or_not_simulated_has_no_verdict_and_no_metric(root: Path, judged: World) -> None:
+    neurons = [f"L{layer}N{index}" for layer in LAYERS for index in judged[1].neuron_indices(layer)]
+    texts = {neurons[0]: "activates on something that no rule can say", neurons[1]: "the word file"}
+    texts |= dict.fromkeys(neurons[3:], "the word file")
+    (judged[1].folder / "texts.yaml").write_text(yaml.safe_dump(texts), encoding="utf-8")
+    explainer = {"provider": "written", "file": "texts.yaml"}
+    project, study = study_with(root, *JUDGED, judging=JUDGING, explainer=explainer, checks=ALL_MAY_FAIL)
+    make(project, study)
+    rows, metrics = read(project, "judgements"), read(project, "metrics")
+    own = {NeuronId.parse(name): (pl.col("candidate") == 0) & of_neuron(name) for name in neurons[:3]}
+    unsayable, unsaid = own[NeuronId.parse(neurons[0])], own[NeuronId.parse(neurons[2])]
+    reasons = {failure for mine in (unsayable, unsaid) for failure in rows.filter(mine)["failure"]}
+
+    assert len(reasons) == 2
+    assert None not in reasons
+    for mine in (unsayable, unsaid):
+        assert rows.filter(mine).height > 0
+        assert rows.filter(mine)["probability"].count() == 0
+        assert metrics.filter(mine).height == 6
+        assert metrics.filter(mine)["value"].count() == 0
+        assert metrics.filter(mine)["failure"].str.contains("have no verdict").all()
+
+
+def of_neuron(name: str) -> pl.Expr:
+    neuron = NeuronId.parse(name)
+    return (pl.col("layer_index") == neuron.layer_index) & (pl.col("neuron_index") == neuron.neuron_index)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"splits": {**SPLITS, "natural": 0}}, "`detection` needs excerpts"),
+        ({"judge": {"provider": "simulation", "threshold": 0}}, "threshold"),
+        ({"judge": {"threshhold": 2}}, "did you mean `threshold`"),
+        ({"judging": {"active_share": 1.0}}, "active_share"),
+    ],
+)
+def test_a_study_whose_judge_cannot_judge_is_refused(
+    tmp_path: Path, changes: dict[str, object], complaint: str
+) -> None:
+    scoring = {**dict(STUDY["scoring"]), "scorers": list(JUDGED)}  # type: ignore[call-overload]
+    with pytest.raises(InvalidStudy, match=complaint):
+        read_study(write_study(tmp_path, scoring=scoring, **changes))
