@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
 from neuron_assets.study import Study
 
 LAYOUT = 1
@@ -19,7 +20,9 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "activations": ("excerpts",),
     "neuron_statistics": ("excerpts",),
     "explanations": ("excerpts", "activations"),
-    "candidates": ("explanations",),
+    "counterexamples": ("excerpts", "activations", "explanations"),
+    "revised_explanations": ("excerpts", "activations", "explanations"),
+    "candidates": ("explanations", "revised_explanations"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "judgements": ("excerpts", "activations", "candidates", "simulations"),
@@ -33,17 +36,19 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 def tables_of(study: Study) -> tuple[str, ...]:
     """The tables that the study asks for."""
     is_judged = bool(study.scoring.judged)
-    asked_for = {"judgements": is_judged, "metrics": is_judged or study.scoring.calibrates}
-    return tuple(table for table in INPUTS if asked_for.get(table, True))
+    wanted = {
+        "judgements": is_judged,
+        "metrics": is_judged or study.scoring.calibrates,
+        "counterexamples": study.revises,
+        "revised_explanations": study.revises,
+    }
+    return tuple(table for table in INPUTS if wanted.get(table, True))
 
 
 def inputs_of(study: Study, table: str) -> tuple[str, ...]:
-    """The tables that one is made from in this study."""
-    unread = {
-        "judgements": () if study.judge.provider == "simulation" else ("simulations",),
-        "metrics": () if study.scoring.judged else ("judgements",),
-    }
-    return tuple(name for name in INPUTS[table] if name not in unread.get(table, ()))
+    """The tables that a table of this study is made from; a model that judges reads no simulations."""
+    unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set()
+    return tuple(name for name in INPUTS[table] if name in tables_of(study) and name not in unread)
 
 
 def lineages(study: Study) -> dict[str, str]:
@@ -66,6 +71,12 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     }
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
+    not_scored = {"scorers", "calibration"} | (set() if study.chooses else {"choosing_seed"})
+    revision = {
+        **study.revision.model_dump(),
+        "choosing_seed": study.scoring.choosing_seed,
+        "version": RULES_REVISION_VERSION,
+    }
     return {
         # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
         "excerpts": {
@@ -75,15 +86,17 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "activations": harvested,
         "neuron_statistics": harvested,
         "explanations": {"explainer": study.explainer_identity},
+        "counterexamples": revision,
+        "revised_explanations": revision,
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
-        "scores": {"scoring": study.scoring.model_dump(exclude={"scorers", "calibration"})},
+        "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},
         "judgements": {
             "judge": study.judge_identity,
             "judging": study.judging.model_dump(),
             "top": study.scoring.top,
         },
-        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
-        "layer_summary": {},
+        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
+        "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

@@ -23,6 +23,7 @@ from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
 from neuron_assets.tables.measured import SHOWN_AS
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
+from neuron_assets.tables.summarized import CHOSEN
 
 if TYPE_CHECKING:
     from neuron_assets.assets.forward_pass import OnePass
@@ -41,7 +42,8 @@ def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFr
     """
     there = set(summary["sample"])
     tables = (_table_of(summary, author, twin, sample) for sample in _SAMPLES if sample in there)
-    return Group(title, "", *(part for table in tables for part in (table, "")), _references(summary))
+    told = "\n".join([*_gains(summary), _references(summary)])
+    return Group(title, "", *(part for table in tables for part in (table, "")), told)
 
 
 def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sample: str) -> Table:
@@ -61,26 +63,27 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
     return table
 
 
-def metrics_table(metrics: pl.DataFrame, author: str) -> Table:
-    """A line a sample and metric: means over all neurons of the author, beside chance, controls and lookups."""
-    table = Table(
-        title="beside the correlation: means over neurons",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    table.add_column("", no_wrap=True)
-    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "broad", "unigram_lookup": "unigram"}
+def metrics_tables(metrics: pl.DataFrame, author: str) -> Group:
+    """A table a sample, a line a metric: means over all neurons of the author, beside chance, controls and lookups."""
+    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | (pl.col("author") != author)
+    samples = metrics.filter(first).with_columns(SHOWN_AS).partition_by("sample", as_dict=True, maintain_order=True)
+    tables = {sample: _metrics_of(rows, author, sample) for (sample,), rows in samples.items()}
+    return Group(*(part for sample in _MEASURED if sample in tables for part in (tables[sample], "")))
+
+
+def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
+    title = f"{_MEASURED[sample]}: means over neurons"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("metric", no_wrap=True)
+    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}
     for name in (_short(author), "chance", *others.values(), "undefined"):
         table.add_column(Text(name), justify="right", no_wrap=True)
-    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | pl.col("author").is_in(list(others))
-    for (sample, metric), rows in metrics.filter(first).group_by(SHOWN_AS, "metric", maintain_order=True):
+    for (metric,), rows in metrics.partition_by("metric", as_dict=True, maintain_order=True).items():
         own = rows.filter(pl.col("author") == author)
         means = dict(rows.group_by("author").agg(pl.col("value").mean()).iter_rows())
         chance = own.select(pl.col("chance").mean()).item()
         table.add_row(
-            f"{_MEASURED[str(sample)]}: {str(metric).replace('_', ' ')}",
+            str(metric).replace("_", " "),
             *(_number(value) for value in (means.get(author), chance, *(means.get(name) for name in others))),
             str(own["failure"].count()),
         )
@@ -98,7 +101,7 @@ def neuron_text(seen: SeenNeuron, n_excerpts: int = 4, name: Callable[[NeuronId]
     text.append(
         f"  {visible(seen.explanation)}\n" if seen.explanation else f"  no explanation: {visible(str(seen.failure))}\n"
     )
-    own = [row for row in seen.scores if row["candidate"] == 0]
+    own = [row for row in seen.scores if row["candidate"] == seen.candidate]
     for row in own:
         reason = f" ({row['failure']})" if row["failure"] else ""
         text.append(f"  {_SAMPLES[row['sample']]}: {_with_interval(_as_mean(row))}{visible(reason)}")
@@ -186,6 +189,25 @@ def _with_interval(row: Mapping[str, Any] | None) -> str:
         return f"{row['mean']:.2f} [-]"
     low, high = (f"{row[end]:.2f}".replace("0.", ".", 1) for end in ("mean_low", "mean_high"))
     return f"{row['mean']:.2f} [{low} {high}]"
+
+
+def _gains(summary: pl.DataFrame) -> Iterator[str]:
+    """Of each layer, where candidates were chosen between: the mean of the chosen ones, and its gain over the first."""
+    if CHOSEN not in summary["author"]:
+        return
+    yield "Chosen on calibration, mean score, and in parentheses its gain over the first candidate:"
+    for layer in summary["layer_index"].unique(maintain_order=True):
+        rows = [(_row(summary, layer, CHOSEN, sample), name) for sample, name in _SAMPLES.items()]
+        told = [f"{_number(row['mean'])} ({_gain(row)}) {name}" for row, name in rows if row is not None]
+        yield "\n".join([f"L{layer}  {told[0]}", *(f"{'':4}{each}" for each in told[1:])])
+
+
+def _gain(row: Mapping[str, Any]) -> str:
+    if row["gain"] is None:
+        return "no gain is known"
+    if row["gain_low"] is None:
+        return f"{row['gain']:+.3f} [-]"
+    return f"{row['gain']:+.3f} [{row['gain_low']:+.3f} {row['gain_high']:+.3f}]"
 
 
 def _references(summary: pl.DataFrame) -> str:

@@ -33,8 +33,13 @@ class Count:
     """Whether the excerpts are known; else these are the most, for a question that comes twice is asked once."""
 
 
+def n_texts(study: Study) -> int:
+    """Explanations of a neuron, with those that are revised."""
+    return n_samples(study) + study.revision.rounds
+
+
 def n_samples(study: Study) -> int:
-    """Explanations of a neuron."""
+    """Explanations of a neuron that are asked for."""
     return study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
 
 
@@ -63,12 +68,12 @@ def _count(
         asked = known[layer]
         lender_of = lenders(indices, layer, study.controls.seed) if study.controls.shuffled else {}
         if asked is None:
-            n_texts = n_samples(study) * len(indices) + len(lender_of) + study.controls.over_broad * len(indices)
-            n_questions += n_texts * most_a_text
+            n_all = n_texts(study) * len(indices) + len(lender_of) + study.controls.over_broad * len(indices)
+            n_questions += n_all * most_a_text
             continue
         borrowed = {(lender_of[neuron], what) for neuron, what in asked if neuron in lender_of}
         too_broad = {what for _, what in asked} if study.controls.over_broad else ()
-        n_questions += (n_samples(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
+        n_questions += (n_texts(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
     return Count(n_questions, all(asked is not None for asked in known.values()))
 
 
