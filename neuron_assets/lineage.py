@@ -25,7 +25,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("explanations", "revised_explanations"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
-    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+    "judgements": ("excerpts", "activations", "candidates", "simulations"),
+    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "judgements"),
     "layer_summary": ("scores",),
     "spending": (),
 }
@@ -34,8 +35,10 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 
 def tables_of(study: Study) -> tuple[str, ...]:
     """The tables that the study asks for."""
+    is_judged = bool(study.scoring.judged)
     wanted = {
-        "metrics": study.scoring.calibrates,
+        "judgements": is_judged,
+        "metrics": is_judged or study.scoring.calibrates,
         "counterexamples": study.revises,
         "revised_explanations": study.revises,
     }
@@ -43,8 +46,9 @@ def tables_of(study: Study) -> tuple[str, ...]:
 
 
 def inputs_of(study: Study, table: str) -> tuple[str, ...]:
-    """The tables that a table of this study is made from."""
-    return tuple(name for name in INPUTS[table] if name in tables_of(study))
+    """The tables that a table of this study is made from; a model that judges reads no simulations."""
+    unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set()
+    return tuple(name for name in INPUTS[table] if name in tables_of(study) and name not in unread)
 
 
 def lineages(study: Study) -> dict[str, str]:
@@ -87,6 +91,11 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
         "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},
+        "judgements": {
+            "judge": study.judge_identity,
+            "judging": study.judging.model_dump(),
+            "top": study.scoring.top,
+        },
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
         "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now

@@ -80,7 +80,7 @@ class PlantedExplainer(Section):
         return f"planted/{RULES_VERSION}"
 
 
-class _HostedModel(Section):
+class HostedSection(Section):
     """A model behind an OpenAI-compatible server."""
 
     provider: Literal["openai_compatible"]
@@ -106,7 +106,7 @@ class _HostedModel(Section):
     """Tokens that the model reads at once; where it is written, it is checked before anything is asked."""
 
     @model_validator(mode="after")
-    def _the_address_holds_no_secret(self) -> "_HostedModel":
+    def _the_address_holds_no_secret(self) -> "HostedSection":
         if "@" in self.base_url or "?" in self.base_url or not self.base_url.startswith(("http://", "https://")):
             raise ValueError(
                 "`base_url` is written like https://api.example.com/v1, without a name, key or question mark"
@@ -143,7 +143,7 @@ class _HostedModel(Section):
         return f"openai_compatible/{self.model}?{_query(facts)}"
 
 
-class _LocalModel(Section):
+class LocalSection(Section):
     """A Hugging Face causal language model in this process."""
 
     provider: Literal["local"]
@@ -188,12 +188,12 @@ class _ShownToModel(Section):
         }
 
 
-class HostedExplainer(_HostedModel, _ShownToModel):
+class HostedExplainer(HostedSection, _ShownToModel):
     def identity(self, _folder: Path) -> str:
         return self._identity(**self._shown)
 
 
-class LocalExplainer(_LocalModel, _ShownToModel):
+class LocalExplainer(LocalSection, _ShownToModel):
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     seed: Seed = 0
     room_to_think: Annotated[int, Field(ge=0)] = 0
@@ -205,7 +205,7 @@ class LocalExplainer(_LocalModel, _ShownToModel):
         return self._identity(**own, room_to_think=self.room_to_think, asks=self.asks, **self._shown)
 
 
-class HostedSimulator(_HostedModel):
+class HostedSimulator(HostedSection):
     method: Literal["json", "logprobs"] = "json"
     """json: a number a token, for any chat model. logprobs: all tokens at once, for servers that echo a prompt with its
     log-probabilities, always by completions; the server is tried before it is trusted."""
@@ -217,7 +217,7 @@ class HostedSimulator(_HostedModel):
         return self._identity(layout=NUMBERED_JSON, few_shot=few_shot_digest(), structured=self.structured)
 
 
-class LocalSimulator(_LocalModel):
+class LocalSimulator(LocalSection):
     """All tokens at once, by the exact probabilities of the numbers 0 to 10."""
 
     def identity(self, _folder: Path) -> str:

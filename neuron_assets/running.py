@@ -19,6 +19,7 @@ from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.corpus_reading import VERSION
 from neuron_assets.assets.held_out import SIMULATED, simulated_in_words
 from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materialization
+from neuron_assets.assets.judgements import JUDGED, judged_in_words
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import documents_version, files_state
 from neuron_assets.assets.partitions import layer_key, layer_partitions
@@ -47,11 +48,8 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-_BY_LAYER = (
-    *("explanations", "counterexamples", "revised_explanations"),
-    *("candidates", "simulations", "scores", "metrics"),
-)
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
+_BY_LAYER = tuple(table for table in INPUTS if table not in {"excerpts", *FORWARD, *_ENDING})
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -125,7 +123,7 @@ def by_layer(study: Study) -> tuple[str, ...]:
 
 def count_lost(wanted: Wanted, store: TableStore) -> int:
     """To how many questions of these layers, as they are there, nobody answered: the next call asks them again."""
-    made_by_asking = ("explanations", "simulations")
+    made_by_asking = ("explanations", "simulations", "judgements")
     paths = [
         store.path(wanted.study.name, table, wanted.key(layer)) for table in made_by_asking for layer in wanted.layers
     ]
@@ -256,6 +254,7 @@ class _State:
                 ANSWERED_BY: lambda: self._simulator,
                 SIMULATED: lambda: simulated_in_words(study),
             },
+            "judgements": {LOST: lambda: None, ANSWERED_BY: self._judge, JUDGED: lambda: judged_in_words(study)},
             **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }
@@ -268,6 +267,9 @@ class _State:
     @cached_property
     def _simulator(self) -> str:
         return self._desk.simulator(self._wanted.study)
+
+    def _judge(self) -> str:
+        return self._desk.judge(self._wanted.study)
 
     @cached_property
     def _documents(self) -> str:

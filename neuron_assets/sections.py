@@ -12,6 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from neuron_assets.method.calibrated_scores import CALIBRATED_METRICS
 from neuron_assets.method.calibration import CalibrationKind
+from neuron_assets.method.judging.asking import Scorer as JudgedScorer
+from neuron_assets.method.judging.choosing import DETECTION, FUZZING, ChoicePlan
+from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.natural_rate import NATURAL_RATE_METRICS
 from neuron_assets.method.records import SPLITS, Split
 from neuron_assets.method.samples import SAMPLES, Sample
@@ -25,7 +28,7 @@ Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
 
 
-Scorer = Literal["simulation", "calibrated", "natural_rate", "unigram_lookup", "bigram_lookup"]
+Scorer = Literal["simulation", "calibrated", "natural_rate", "detection", "fuzzing", "unigram_lookup", "bigram_lookup"]
 
 
 class Section(BaseModel):
@@ -107,7 +110,7 @@ class ScoringSection(Section):
     """Of the two halves of `calibration`: counterexamples come from the one, candidates are chosen on the other."""
     scorers: Annotated[tuple[Scorer, ...], Field(min_length=1)] = ("simulation", "unigram_lookup", "bigram_lookup")
     """What is scored: the simulation of an explanation, also once calibrated and on text as it comes, which take more
-    simulations; and lookups, the bar that it must clear."""
+    simulations; verdicts on excerpts, of whom `judge` names; and lookups, the bar that it must clear."""
 
     @field_validator("scorers")
     @classmethod
@@ -133,9 +136,51 @@ class ScoringSection(Section):
         return "natural_rate" in self.scorers
 
     @property
+    def judged(self) -> tuple[JudgedScorer, ...]:
+        """The scorers that ask a judge."""
+        return tuple(scorer for scorer in JUDGED_METRICS if scorer in self.scorers)
+
+    @property
     def calibrates(self) -> bool:
         """Whether anything is fitted on `calibration`."""
         return self.at_natural_rate or "calibrated" in self.scorers
+
+
+class DetectionSection(Section):
+    """How many excerpts of each kind are judged for detection; where there are too few, fewer are."""
+
+    active: Annotated[int, Field(ge=1)] = DETECTION.n_active
+    plain: Annotated[int, Field(ge=0)] = DETECTION.n_plain
+    """Silent ones that were drawn without looking, without a top token of the neuron."""
+    hard: Annotated[int, Field(ge=0)] = DETECTION.n_hard
+    """Silent ones with such a token."""
+
+
+class FuzzingSection(Section):
+    """The same for fuzzing, which marks tokens."""
+
+    active: Annotated[int, Field(ge=1)] = FUZZING.n_active
+    plain: Annotated[int, Field(ge=0)] = FUZZING.n_plain
+    hard: Annotated[int, Field(ge=0)] = FUZZING.n_hard
+    beside: Annotated[int, Field(ge=0)] = FUZZING.n_beside
+    """Active ones in which other tokens than the active ones are marked."""
+    most_marked: Annotated[int, Field(ge=1)] = FUZZING.most_marked
+    """Tokens that are marked in an excerpt."""
+
+
+class JudgingSection(Section):
+    """Which excerpts of `valid` are judged."""
+
+    active_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Of the neuron's maximum over `train`: an excerpt with a token above it is active. Above a tenth most are."""
+    detection: DetectionSection = DetectionSection()
+    fuzzing: FuzzingSection = FuzzingSection()
+    seed: Seed = 0
+
+    def plan(self, scorer: JudgedScorer) -> ChoicePlan:
+        chosen = self.detection if scorer == "detection" else self.fuzzing
+        numbers = {name if name == "most_marked" else f"n_{name}": number for name, number in chosen}
+        return ChoicePlan(**numbers, seed=self.seed)
 
 
 class RevisionSection(Section):

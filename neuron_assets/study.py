@@ -16,21 +16,17 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
 from neuron_assets.corpus_sections import Corpus, StandardLibrary
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnits, NeuronOutOfRange
+from neuron_assets.judge_sections import Judge, SimulationJudge
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
-from neuron_assets.model_sections import (
-    Explainer,
-    HostedSimulator,
-    RulesExplainer,
-    RulesSimulator,
-    Simulator,
-)
+from neuron_assets.model_sections import Explainer, RulesExplainer, RulesSimulator, Simulator
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,
     ChecksSection,
     ControlsSection,
     Indices,
+    JudgingSection,
     RefreshSection,
     RevisionSection,
     SampledNeurons,
@@ -72,6 +68,8 @@ class Study(Section):
     prices: Mapping[str, PriceSection] = {}
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
+    judge: Judge = SimulationJudge()
+    judging: JudgingSection = JudgingSection()
     revision: RevisionSection = RevisionSection()
     controls: ControlsSection = ControlsSection()
     checks: ChecksSection = ChecksSection()
@@ -109,8 +107,9 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _what_is_needed_is_kept(self) -> "Study":
-        if self.scoring.at_natural_rate and self.splits.natural == 0:
-            raise ValueError("scoring.scorers: `natural_rate` needs excerpts; `splits.natural` must be 1 or more")
+        for scorer in {"natural_rate", "detection"}.intersection(self.scoring.scorers):
+            if self.splits.natural == 0:
+                raise ValueError(f"scoring.scorers: `{scorer}` needs excerpts; `splits.natural` must be 1 or more")
         if self.simulates_calibration and self.splits.calibration.top + self.splits.calibration.random == 0:
             raise ValueError("splits.calibration: what is calibrated, or chosen between, needs excerpts in it")
         return self
@@ -123,11 +122,14 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _batches_are_of_chats(self) -> "Study":
-        if self.asking.mode == "batch" and self.explainer.provider == "local":
-            raise ValueError("asking: `mode: batch` is for models of servers, and the explainer is a local one")
-        echoes = isinstance(self.simulator, HostedSimulator) and self.simulator.method == "logprobs"
-        if self.asking.mode == "batch" and echoes:
-            raise ValueError("asking: `mode: batch` echoes no prompts; write `method: json` for the simulator")
+        if self.asking.mode == "direct":
+            return self
+        models = {"explainer": self.explainer, "simulator": self.simulator}
+        for role, model in (models | ({"judge": self.judge} if self.scoring.judged else {})).items():
+            if role != "simulator" and model.provider == "local":
+                raise ValueError(f"asking: `mode: batch` is for models of servers, and the {role} is a local one")
+            if getattr(model, "method", None) == "logprobs":
+                raise ValueError(f"asking: `mode: batch` echoes no prompts; write `method: json` for the {role}")
         return self
 
     @cached_property
@@ -238,6 +240,10 @@ class Study(Section):
     @property
     def simulator_identity(self) -> str:
         return self.simulator.identity(self.folder)
+
+    @property
+    def judge_identity(self) -> str:
+        return self.judge.identity(self.folder)
 
 
 def read_study(path: Path) -> Study:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from neuron_assets.corpus_sections import CORPORA
+from neuron_assets.judge_sections import JUDGES
 from neuron_assets.model_sections import BY_PROVIDER
 from neuron_assets.sections import Section
 from neuron_assets.subject_sections import SUBJECTS
@@ -18,6 +19,7 @@ from neuron_assets.unit_sections import UNITS_BY_PROVIDER
 
 _BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
     **BY_PROVIDER,
+    "judge": JUDGES,
     "corpus": CORPORA,
     "subject": SUBJECTS,
     "units": UNITS_BY_PROVIDER,

@@ -21,6 +21,7 @@ from neuron_assets.corpora.reading import Reading
 from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
+from neuron_assets.tables.measured import SHOWN_AS
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
 from neuron_assets.tables.summarized import CHOSEN
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from neuron_assets.assets.forward_pass import OnePass
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
+_MEASURED = {**_SAMPLES, "detection": "detection", "fuzzing": "fuzzing"}
 _LONGEST_NAME = 12
 FAINTEST = 0.1
 """Weaker tokens, as shares of the strongest, stand without colour."""
@@ -64,13 +66,13 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
 def metrics_tables(metrics: pl.DataFrame, author: str) -> Group:
     """A table a sample, a line a metric: means over all neurons of the author, beside chance, controls and lookups."""
     first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | (pl.col("author") != author)
-    samples = metrics.filter(first).partition_by("sample", as_dict=True, maintain_order=True)
+    samples = metrics.filter(first).with_columns(SHOWN_AS).partition_by("sample", as_dict=True, maintain_order=True)
     tables = {sample: _metrics_of(rows, author, sample) for (sample,), rows in samples.items()}
-    return Group(*(part for sample in _SAMPLES if sample in tables for part in (tables[sample], "")))
+    return Group(*(part for sample in _MEASURED if sample in tables for part in (tables[sample], "")))
 
 
 def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
-    title = f"{_SAMPLES[sample]}: means over neurons"
+    title = f"{_MEASURED[sample]}: means over neurons"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("metric", no_wrap=True)
     others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}

@@ -18,6 +18,7 @@ from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.errors import ModelChanged, NotAnsweredYet
+from neuron_assets.judge_sections import AskedModel, HostedJudge, Judge, LocalJudge
 from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.database import Database
@@ -31,10 +32,10 @@ from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from neuron_assets.model_sections import (
     Explainer,
-    HostedExplainer,
+    HostedSection,
     HostedSimulator,
     LocalExplainer,
-    LocalSimulator,
+    LocalSection,
     Simulator,
 )
 from neuron_assets.study import Study
@@ -122,18 +123,16 @@ class RequestDesk:
     """Who was observed in this process, by name: asked for once a process, not once a layer."""
 
     @contextmanager
-    def opened(
-        self, study: Study, section: HostedExplainer | HostedSimulator | LocalExplainer, errand: Errand
-    ) -> Iterator[Asked]:
+    def opened(self, study: Study, section: AskedModel, errand: Errand) -> Iterator[Asked]:
         """Raises LanguageModelError where the model cannot be asked."""
         with ExitStack() as stack:
             database = Database.open(self.store)
             stack.callback(database.close)
             books = Books(study, section, errand, database)
             model, name = _open_model(study, section, books.record, offline=self.offline)
-            says_the_same_again = isinstance(section, LocalExplainer) and section.temperature == 0
+            says_the_same_again = isinstance(section, LocalExplainer | LocalJudge) and section.temperature == 0
             limits = Limits(
-                most_at_once=1 if isinstance(section, LocalExplainer) else study.asking.most_at_once,
+                most_at_once=1 if isinstance(section, LocalExplainer | LocalJudge) else study.asking.most_at_once,
                 most_tries=study.asking.most_tries,
                 most_asks=1 if says_the_same_again else section.asks,
             )
@@ -161,11 +160,12 @@ class RequestDesk:
 
         That is UnsafeBaseUrl, KeyMissing, KeyRefused or QuestionTooLong.
         """
-        for table, section in (("explanations", study.explainer), ("simulations", study.simulator)):
+        models = {"explanations": study.explainer, "simulations": study.simulator, "judgements": study.judge}
+        for table, section in models.items():
             if asset_key(study, table) not in tables:
                 continue
             check_length(study, section)
-            if isinstance(section, HostedExplainer | HostedSimulator):
+            if isinstance(section, HostedSection):
                 check_server(_settings(study, section, offline=self.offline))
 
     def look_again(self) -> None:
@@ -180,12 +180,16 @@ class RequestDesk:
         """Who simulates now, by who is observed to answer; raises LanguageModelError."""
         return self._who(study, study.simulator, study.simulator_identity)
 
-    def _who(self, study: Study, section: Explainer | Simulator, identity: str) -> str:
+    def judge(self, study: Study) -> str:
+        """Who judges now, by who is observed to answer; raises LanguageModelError."""
+        return self._who(study, study.judge, study.judge_identity)
+
+    def _who(self, study: Study, section: Explainer | Simulator | Judge, identity: str) -> str:
         match section:
-            case HostedExplainer() | HostedSimulator():
+            case HostedSection():
                 with self.opened(study, section, Errand(OBSERVATION, None, None)) as asked:
                     return asked.named(identity)
-            case LocalExplainer() | LocalSimulator():
+            case LocalSection():
                 return observed_identity(identity, who_is(section.model, section.revision))
             case _:
                 return identity
@@ -206,13 +210,13 @@ class RequestDesk:
 
 def _open_model(
     study: Study,
-    section: HostedExplainer | HostedSimulator | LocalExplainer,
+    section: AskedModel,
     record: Callable[[Sequence[Requested]], None],
     *,
     offline: bool,
 ) -> tuple[LanguageModel, str]:
     """The model, and what it is called in messages and in the store; `record` is told of looks who answers."""
-    if isinstance(section, LocalExplainer):
+    if isinstance(section, LocalExplainer | LocalJudge):
         local = open_local(section, section.temperature, section.seed)
         return local, f"local/{section.model}"
     from neuron_assets.language_models.openai_compatible import OpenAICompatible
@@ -223,11 +227,11 @@ def _open_model(
     return ProvenEcho(server) if _echoes(section) else server, _called(section)
 
 
-def _echoes(section: HostedExplainer | HostedSimulator) -> bool:
-    return isinstance(section, HostedSimulator) and section.method == "logprobs"
+def _echoes(section: HostedSection) -> bool:
+    return isinstance(section, HostedSimulator | HostedJudge) and section.method == "logprobs"
 
 
-def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offline: bool) -> ServerSettings:
+def _settings(study: Study, section: HostedSection, *, offline: bool) -> ServerSettings:
     """Offline it needs no key."""
     return ServerSettings(
         base_url=section.base_url,
@@ -243,17 +247,17 @@ def _settings(study: Study, section: HostedExplainer | HostedSimulator, *, offli
     )
 
 
-def last_observed(section: HostedExplainer | HostedSimulator, requests: str) -> str | None:
+def last_observed(section: HostedSection, requests: str) -> str | None:
     """Who answered when that was last looked at; None where it never was. Raises StoreUnusable."""
     with RequestStore.open(requests) as store:
         return store.observed(_called(section))
 
 
-def _called(section: HostedExplainer | HostedSimulator) -> str:
+def _called(section: HostedSection) -> str:
     return f"{section.model}@{address_of(section.base_url)}"
 
 
-def open_local(section: LocalExplainer | LocalSimulator, temperature: float = 0.0, seed: int = 0) -> "LocalModel":
+def open_local(section: LocalSection, temperature: float = 0.0, seed: int = 0) -> "LocalModel":
     """A model in this process; raises UnusableModel."""
     import torch
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuron_assets.errors import ModelWithoutPrice
+from neuron_assets.judge_sections import AskedModel, LocalJudge
 from neuron_assets.language_models.asker import Progress, Requested
 from neuron_assets.language_models.budget import Budget, check_budget
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import Price, price_of
-from neuron_assets.model_sections import HostedExplainer, HostedSimulator, LocalExplainer
+from neuron_assets.model_sections import LocalExplainer
 from neuron_assets.study import Study
 
 
@@ -36,14 +37,14 @@ class Books:
     def __init__(
         self,
         study: Study,
-        section: HostedExplainer | HostedSimulator | LocalExplainer,
+        section: AskedModel,
         errand: Errand,
         database: Database,
     ) -> None:
         """A model in this process costs nothing."""
         self._study = study
         self._errand = errand
-        own = {section.model: Price(0.0, 0.0)} if isinstance(section, LocalExplainer) else {}
+        own = {section.model: Price(0.0, 0.0)} if isinstance(section, LocalExplainer | LocalJudge) else {}
         self._prices = {**prices_of(study), **own}
         self._alias = section.model
         self._ledger = Ledger(database, self._prices, self._alias)

@@ -5,7 +5,7 @@ the limits (`sections.py`), the schemas (`tables/validation.py`).
 https://docs.dagster.io/guides/test/asset-checks
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
+from neuron_assets.method.judging.asking import Scorer as JudgedScorer
+from neuron_assets.method.judging.cases import Cases
+from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.records import Split
 from neuron_assets.method.samples import Sample
 from neuron_assets.sections import ControlsSection
@@ -110,6 +113,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
+    "judgements": ("schema", "complete", "documents_apart", "failures"),
     "metrics": ("schema", "complete"),
     "layer_summary": ("schema",),
     "spending": ("schema",),
@@ -245,6 +249,27 @@ def expected_metrics(
     wanted = [{"sample": sample, "metric": metric} for sample, names in metrics.items() for metric in names]
     scored = expected_scores(candidates, lookups, ["random_only"]).drop("sample")
     return scored.join(pl.DataFrame(wanted, {"sample": pl.String, "metric": pl.String}), how="cross")
+
+
+def expected_judgements(candidates: pl.DataFrame, cases: Iterable[Cases]) -> pl.DataFrame:
+    """Every candidate with every scorer on each excerpt that was chosen for its neuron."""
+    types = {"neuron_index": pl.Int32, "scorer": pl.String, "excerpt_index": pl.Int32}
+    rows = [
+        (each.record.neuron.neuron_index, each.scorer, excerpt)
+        for each in cases
+        for excerpt in each.record.exemplars.excerpt_indices.tolist()
+    ]
+    return candidates.select("neuron_index", "candidate").join(
+        pl.DataFrame(rows, types, orient="row"), on="neuron_index"
+    )
+
+
+def expected_judged_metrics(candidates: pl.DataFrame, scorers: Sequence[JudgedScorer]) -> pl.DataFrame:
+    """Every candidate with every metric of every scorer that asks a judge."""
+    names = ("scorer", "sample", "metric")
+    wanted = [(scorer, "judged", metric) for scorer in scorers for metric in JUDGED_METRICS[scorer]]
+    rows = pl.DataFrame(wanted, dict.fromkeys(names, pl.String), orient="row")
+    return candidates.select("neuron_index", "candidate").join(rows, how="cross")
 
 
 def _share(n: int, n_all: int, what: str, most: float) -> tuple[dict[str, float], str]:

@@ -4,57 +4,56 @@ Put here: counting questions, and measuring a sample of them. Keep out: printing
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 import numpy as np
-import polars as pl
 
 from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
-from neuron_assets.assets.held_out import is_simulated, most_excerpts
+from neuron_assets.assets.counting import Count, count_judgements, count_simulations, n_samples
+from neuron_assets.assets.judge_questions import sample_prompt
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN, context_length, longest_question
 from neuron_assets.assets.spending import spending_of
 from neuron_assets.errors import NoDocuments, TableError
 from neuron_assets.few_shot import few_shot_neurons
+from neuron_assets.judge_sections import HostedJudge
 from neuron_assets.language_models.ledger import Spending
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import price_of
 from neuron_assets.lineage import lineages
-from neuron_assets.method.controls import lenders
 from neuron_assets.method.explaining.layouts import LAYOUTS, explanation_question
 from neuron_assets.method.questions import ChatPrompt, Prompt
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
-from neuron_assets.model_sections import HostedExplainer, HostedSimulator, LocalExplainer
+from neuron_assets.model_sections import HostedExplainer, HostedSimulator
 from neuron_assets.study import Study
-from neuron_assets.tables.parquet import read_facts, read_table
+from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
 
 N_SAMPLED = 40
 """Prompts that are built to be measured."""
 _DOUBT = 0.25
 """Of that figure, as a share."""
-_EXPLANATION_TOKENS, _VALUE_TOKENS, _SECONDS = 40, 4, 3.0
+_EXPLANATION_TOKENS, _VALUE_TOKENS, _VERDICT_TOKENS, _SECONDS = 40, 4, 6, 3.0
 """Where a model was never asked: tokens of an explanation, of one number in JSON, and seconds for an answer."""
 _DOCUMENTS_LOOKED_AT = 2000
 _ACTIVE = 0.05
 """Share of tokens that are made up to be active: activations need not be there yet."""
 
-_Text = tuple[str, ...]
-"""The tokens of an excerpt: several may have the same."""
+Role = Literal["explainer", "simulator", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One role of a study, over all layers and neurons asked for, as if no answer were kept yet."""
 
-    role: Literal["explainer", "simulator"]
+    role: Role
     model: str
     requests: int
     """One a question, or as many as they took before: a reply that cannot be read is asked for again. A neuron without
@@ -99,30 +98,19 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
 
     `neurons` are those of each layer; `requests` is where requests and what they took are kept. Raises StoreUnusable.
     """
-    found = []
-    samples = study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
+    counts: dict[Role, Count] = {}
     if isinstance(study.explainer, HostedExplainer):
-        n_requests = samples * sum(map(len, neurons.values()))
-        found.append(
-            _estimate(study, "explainer", n_requests, _request(study, "explainer", requests, store), is_exact=True)
-        )
+        counts["explainer"] = Count(n_samples(study) * sum(map(len, neurons.values())), is_exact=True)
     if isinstance(study.simulator, HostedSimulator):
-        known = {layer: _excerpts(study, store, layer, indices) for layer, indices in neurons.items()}
-        n_requests = sum(
-            _n_simulations(study, layer, indices, samples + study.revision.rounds, known[layer])
-            for layer, indices in neurons.items()
-        )
-        is_exact = all(excerpts is not None for excerpts in known.values())
-        request = _request(study, "simulator", requests, store)
-        found.append(_estimate(study, "simulator", n_requests, request, is_exact=is_exact))
-    return found
+        counts["simulator"] = count_simulations(study, neurons, store)
+    if study.scoring.judged and isinstance(study.judge, HostedJudge):
+        counts["judge"] = count_judgements(study, study.judge, neurons, store)
+    return [_estimate(study, role, count, _request(study, role, requests, store)) for role, count in counts.items()]
 
 
-def _estimate(
-    study: Study, role: Literal["explainer", "simulator"], n_requests: int, each: _Request, *, is_exact: bool
-) -> Estimate:
+def _estimate(study: Study, role: Role, count: Count, each: _Request) -> Estimate:
     section = getattr(study, role)
-    n_requests = round(n_requests * each.a_question)
+    n_requests = round(count.n_questions * each.a_question)
     price = price_of(each.answered_by, prices_of(study), section.model)
     in_batches = study.asking.mode == "batch"
     n_in, n_out, n_cached = (n_requests * n for n in (each.tokens_in, each.tokens_out, each.tokens_cached))
@@ -131,7 +119,7 @@ def _estimate(
         role=role,
         model=section.model,
         requests=n_requests,
-        is_exact=is_exact and each.a_question == 1,
+        is_exact=count.is_exact and each.a_question == 1,
         tokens_in=n_in,
         tokens_out=n_out,
         money=None if price is None else price.money(usage, batch=in_batches),
@@ -143,40 +131,7 @@ def _estimate(
     )
 
 
-def _n_simulations(
-    study: Study,
-    layer: int,
-    neuron_indices: Sequence[int],
-    samples: int,
-    excerpts: Collection[tuple[int, _Text]] | None,
-) -> int:
-    """Questions alike are asked once: one explanation may be tried on a text as itself and as a control."""
-    lender_of = lenders(neuron_indices, layer, study.controls.seed) if study.controls.shuffled else {}
-    if excerpts is None:
-        n_texts = samples * len(neuron_indices) + len(lender_of) + study.controls.over_broad * len(neuron_indices)
-        return n_texts * most_excerpts(study)
-    borrowed = {(lender_of[neuron], excerpt) for neuron, excerpt in excerpts if neuron in lender_of}
-    too_broad = {excerpt for _, excerpt in excerpts} if study.controls.over_broad else ()
-    return (samples - 1) * len(excerpts) + len(borrowed.union(excerpts)) + len(too_broad)
-
-
-def _excerpts(
-    study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]
-) -> Collection[tuple[int, _Text]] | None:
-    """Each of these neurons with each text that it is simulated on; None where its activations are not there."""
-    path = store.path(study.name, "activations", layer_key(layer, study.subject.n_layers))
-    held_out = is_simulated(study) & pl.col("neuron_index").is_in(list(neuron_indices))
-    try:
-        store.current_facts(path, lineages(study)["activations"])
-        rows = read_table(path, "activations", held_out)
-        tokens = read_table(store.path(study.name, "excerpts"), "excerpts").select("excerpt_index", "tokens")
-    except TableError:
-        return None
-    pairs = rows.join(tokens, on="excerpt_index").select("neuron_index", "tokens")
-    return {(neuron, tuple(text)) for neuron, text in pairs.iter_rows()}
-
-
-def _request(study: Study, role: Literal["explainer", "simulator"], requests: str, store: TableStore) -> _Request:
+def _request(study: Study, role: Role, requests: str, store: TableStore) -> _Request:
     """By what such requests of this study took, or else by prompts that are built and measured."""
     before = _asked_before(study, role, requests, store)
     n_answered = sum(row.answered for row in before)
@@ -210,15 +165,13 @@ def _request(study: Study, role: Literal["explainer", "simulator"], requests: st
     )
 
 
-def _asked_before(
-    study: Study, role: Literal["explainer", "simulator"], requests: str, store: TableStore
-) -> list[Spending]:
+def _asked_before(study: Study, role: Role, requests: str, store: TableStore) -> list[Spending]:
     """What was asked of whoever answered last, for the layers whose table is made as the study is now.
 
     The ledger holds no more of how something was asked: where such a layer was made in another way before, and by the
     same model, that is in it too.
     """
-    table = {"explainer": "explanations", "simulator": "simulations"}[role]
+    table = {"explainer": "explanations", "simulator": "simulations", "judge": "judgements"}[role]
     lineage, answered_by = lineages(study)[table], last_observed(getattr(study, role), requests)
 
     def is_made(layer: int) -> bool:
@@ -234,9 +187,11 @@ def _asked_before(
     return [row for row in replied if row.layer_index is not None and is_made(row.layer_index)]
 
 
-def _tokens_of_a_reply(study: Study, role: Literal["explainer", "simulator"]) -> float:
+def _tokens_of_a_reply(study: Study, role: Role) -> float:
     if role == "explainer":
         return _EXPLANATION_TOKENS
+    if isinstance(study.judge, HostedJudge) and role == "judge":
+        return 0 if study.judge.method == "logprobs" else study.judge.plan.shown_at_once * _VERDICT_TOKENS
     echoes = isinstance(study.simulator, HostedSimulator) and study.simulator.method == "logprobs"
     return 0 if echoes else study.corpus.excerpt_length * _VALUE_TOKENS
 
@@ -248,19 +203,24 @@ def _length(prompt: Prompt) -> int:
     return len(prompt.text)
 
 
-def _sample(study: Study, role: Literal["explainer", "simulator"]) -> Iterator[Prompt]:
+def _sample(study: Study, role: Role) -> Iterator[Prompt]:
     """Real questions about real excerpts, with activations that are made up."""
     few_shot = few_shot_neurons()
     for number, record in enumerate(_made_up_records(study)):
         if role == "explainer":
             assert isinstance(study.explainer, HostedExplainer)
             yield explanation_question(record, LAYOUTS[study.explainer.layout], few_shot).prompt
+            continue
+        tokens, explanation = record.exemplars.tokens, few_shot[number % len(few_shot)].explanation
+        excerpt = tuple(tokens.strings[code] for code in tokens.codes[0].tolist())
+        if role == "judge":
+            assert isinstance(study.judge, HostedJudge)
+            scorers = study.scoring.judged
+            yield sample_prompt(study.judge, scorers[number % len(scorers)], explanation, excerpt)
         else:
             assert isinstance(study.simulator, HostedSimulator)
             ask = json_simulation_question if study.simulator.method == "json" else echo_simulation_question
-            tokens = record.exemplars.tokens
-            excerpt = tuple(tokens.strings[code] for code in tokens.codes[0].tolist())
-            yield ask(few_shot[number % len(few_shot)].explanation, excerpt, few_shot, about="a sample").prompt
+            yield ask(explanation, excerpt, few_shot, about="a sample").prompt
 
 
 def _made_up_records(study: Study) -> Iterator[NeuronRecord]:

@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
+from neuron_assets.method.judging.activity import known_from
+from neuron_assets.method.judging.cases import Cases, cases_for
 from neuron_assets.method.natural_rate import active_tokens
 from neuron_assets.method.records import Answer, Kind, NeuronRecord, Split
 from neuron_assets.study import Study
@@ -23,12 +25,23 @@ SIMULATED = "simulated"
 """Note of `simulations`: the pools and samples that are simulated in it."""
 
 
+def simulates_natural(study: Study) -> bool:
+    """Whether candidates are simulated on excerpts as they come: scored there, or judged by what was simulated."""
+    return study.scoring.at_natural_rate or bool(study.scoring.judged and study.judge.provider == "simulation")
+
+
+def is_judged(study: Study) -> pl.Expr:
+    """Whether a row of `activations` is one of an excerpt that may be judged; with excerpts as they come."""
+    is_kept = (pl.col("kind") != "top") | (pl.col("rank") < study.scoring.top)
+    return is_kept & (pl.col("split") == "valid")
+
+
 def is_simulated(study: Study) -> pl.Expr:
     """Whether a row of `activations` is one of an excerpt that the neuron's candidates are simulated on."""
     exemplar = ((pl.col("kind") == "top") & (pl.col("rank") < study.scoring.top)) | (pl.col("kind") == "random")
     pools: list[Split] = ["valid", "calibration"] if study.simulates_calibration else ["valid"]
     simulated = exemplar & pl.col("split").is_in(pools)
-    if study.scoring.at_natural_rate:
+    if simulates_natural(study):
         simulated |= (pl.col("kind") == "natural") & (pl.col("split") == "valid")
     return simulated
 
@@ -46,16 +59,12 @@ def simulated_rows_of(study: Study, activations: StoredTable, neuron_indices: Se
 def most_excerpts(study: Study) -> int:
     """How many excerpts of a neuron are simulated, if none is there twice."""
     splits, scoring = study.splits, study.scoring
-    n_valid = scoring.top + splits.valid.random + (splits.natural if scoring.at_natural_rate else 0)
+    n_valid = scoring.top + splits.valid.random + (splits.natural if simulates_natural(study) else 0)
     return n_valid + (scoring.top + splits.calibration.random if study.simulates_calibration else 0)
 
 
 def simulated_in_words(study: Study) -> str:
-    parts = {
-        "valid": True,
-        "natural": study.scoring.at_natural_rate,
-        "calibration": study.simulates_calibration,
-    }
+    parts = {"valid": True, "natural": simulates_natural(study), "calibration": study.simulates_calibration}
     return ", ".join(name for name, wanted in parts.items() if wanted)
 
 
@@ -91,10 +100,24 @@ class Layer:
         scoring, largest = self.study.scoring, dict(self.statistics.select("neuron_index", "maximum").iter_rows())
         valid = self._records("valid", neuron_indices)
         n = len(neuron_indices)
-        natural = self._records("valid", neuron_indices, ("natural",)) if scoring.at_natural_rate else repeat(None, n)
+        natural = self.natural(neuron_indices) if scoring.at_natural_rate else repeat(None, n)
         calibration = self._fitted_on(neuron_indices) if self.study.simulates_calibration else repeat(None, n)
         for record, drawn, fitted in zip(valid, natural, calibration, strict=True):
             yield HeldOut(record, drawn, fitted, largest[record.neuron.neuron_index])
+
+    def cases(self, neuron_indices: Sequence[int]) -> Iterator[Cases]:
+        """What is judged of each of these neurons, ascending, by scorer."""
+        judging = self.study.judging
+        kinds: Sequence[Kind] = ("top", "random", "natural")
+        rows = activations_of(self.activations, "valid", neuron_indices, kinds).filter(is_judged(self.study))
+        for shown, held_out in zip(self.shown(neuron_indices), neuron_records(rows, self.texts), strict=True):
+            known = known_from(shown.exemplars, share=judging.active_share)
+            for scorer in self.study.scoring.judged:
+                yield cases_for(scorer, held_out, known, judging.plan(scorer))
+
+    def natural(self, neuron_indices: Sequence[int]) -> Iterator[NeuronRecord]:
+        """Excerpts of `valid` as they come; of no neuron, where none are kept."""
+        return self._records("valid", neuron_indices, ("natural",))
 
     def active(self, of: HeldOut, record: NeuronRecord) -> Answer[Bool[np.ndarray, "excerpt token"]]:
         """Which tokens of a record are active, as the study defines it."""

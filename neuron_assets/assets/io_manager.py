@@ -21,7 +21,7 @@ from neuron_assets.assets.history import blocked_by
 from neuron_assets.assets.specs import LINEAGE, TABLE, column_lineage
 from neuron_assets.errors import CheckFailed, MissingTable, TableError, UnreadableTable
 from neuron_assets.tables.parquet import StoredTable, TableFacts, read_table, write_table
-from neuron_assets.tables.store import TableStore
+from neuron_assets.tables.store import TableStore, table_of
 from neuron_assets.tables.validation import checked
 
 
@@ -80,7 +80,9 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
         context.step_context.add_asset_metadata(
             {
                 "dagster/partition_row_count" if key else "dagster/row_count": obj.frame.height,
-                "dagster/column_lineage": column_lineage(context.asset_key.path[0], facts.table),
+                "dagster/column_lineage": column_lineage(
+                    context.asset_key.path[0], facts.table, set(map(table_of, facts.inputs))
+                ),
                 "path": self._shown(path),
                 "content": written.content,
             },

@@ -1,4 +1,4 @@
-"""The step from simulations to all that beside the correlation says how good they are.
+"""The step from simulations and judgements to all that beside the correlation says how good explanations are.
 
 Put here: the asset `metrics`. Keep out: the arithmetic (`method/calibrated_scores.py`, `method/natural_rate.py`).
 """
@@ -10,8 +10,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from neuron_assets.assets.checks import expected_metrics, has_all
+from neuron_assets.assets.checks import expected_judged_metrics, expected_metrics, has_all
 from neuron_assets.assets.held_out import HeldOut, Layer
+from neuron_assets.assets.judged_metrics import judged_metrics
 from neuron_assets.assets.predictions import LOOKUPS, Prediction, of_candidates, of_lookups
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.scores import REFERENCES
@@ -32,7 +33,7 @@ from neuron_assets.method.natural_rate import fit_threshold, measure_at_natural_
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.method.samples import Rows, Sample, every_row, sampled_rows
 from neuron_assets.study import Study
-from neuron_assets.tables.measured import Of, metrics_frame
+from neuron_assets.tables.measured import SHOWN_AS, Of, metrics_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import corpus
 
@@ -46,18 +47,28 @@ def metrics_asset(study: Study) -> dg.AssetsDefinition:
         neuron_statistics: pl.DataFrame,
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
+        **judgements: pl.DataFrame,  # only where a scorer asks a judge
     ) -> Result:
         tag_run(context, study)
         began = time.monotonic()
         layer = Layer(study, activations, corpus(excerpts), neuron_statistics)
         scoring = study.scoring
-        measured = list(_measured(layer, candidates, simulations))
-        intervals = [metric_intervals(each, seed=scoring.seed, n_draws=scoring.draws) for _, each in measured]
-        frame = metrics_frame(measured, intervals)
+        found = [
+            (whose, each, metric_intervals(each, seed=scoring.seed, n_draws=scoring.draws))
+            for whose, each in (_measured(layer, candidates, simulations) if scoring.calibrates else ())
+        ]
+        for judged in judgements.values():
+            found += judged_metrics(layer, candidates, simulations, judged)
+        frame = metrics_frame(found)
         facts = _means(frame) | {"undefined": frame["failure"].count()} | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "metrics"), context.partition_key)
         lookups = [name for name in LOOKUPS if name in scoring.scorers]
-        expected = expected_metrics(candidates, lookups, scoring.metrics)
+        expected = pl.concat(
+            [
+                expected_metrics(candidates, lookups, scoring.metrics),
+                expected_judged_metrics(candidates, scoring.judged),
+            ]
+        )
         yield from hand_over(
             context,
             study,
@@ -117,9 +128,9 @@ def _samples(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[tu
 def _means(frame: pl.DataFrame) -> dict[str, Any]:
     """Means of what is defined, the explainer's own and its references', with the mean of the chance levels beside."""
     whose = frame.with_columns(pl.col("author").replace_strict(REFERENCES, default=""))
-    names = pl.concat_str([pl.col(name) for name in ("author", "metric", "sample")], separator="_").str.strip_chars("_")
+    names = pl.concat_str("author", "metric", SHOWN_AS, separator="_").str.strip_chars("_")
     means = whose.group_by(name=names, maintain_order=True).agg(pl.col("value").mean()).drop_nulls()
     own = whose.filter(pl.col("author") == "")
-    chances = own.group_by("metric", "sample", maintain_order=True).agg(pl.col("chance").mean()).drop_nulls()
+    chances = own.group_by("metric", SHOWN_AS, maintain_order=True).agg(pl.col("chance").mean()).drop_nulls()
     by_chance = {f"chance_{metric}_{sample}": mean for metric, sample, mean in chances.iter_rows()}
     return {name: round(mean, 4) for name, mean in (dict(means.iter_rows()) | by_chance).items()}

@@ -7,7 +7,7 @@ https://docs.dagster.io/guides/operate/managing-concurrency/concurrency-pools
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from neuron_assets.model_sections import HostedExplainer, HostedSimulator, LocalExplainer, LocalSimulator
+from neuron_assets.model_sections import HostedSection, LocalSection
 from neuron_assets.study import Study
 
 DEVICE = "device"
@@ -17,10 +17,14 @@ DEVICE = "device"
 def pools_of(study: Study) -> Mapping[str, str]:
     """By table, what its step needs to itself: the device, or a server by its host."""
     pools = {"activations": DEVICE}
-    for table, section in (("explanations", study.explainer), ("simulations", study.simulator)):
+    for table, section in (
+        ("explanations", study.explainer),
+        ("simulations", study.simulator),
+        ("judgements", study.judge),
+    ):
         match section:
-            case LocalExplainer() | LocalSimulator():
+            case LocalSection():
                 pools[table] = DEVICE
-            case HostedExplainer() | HostedSimulator():
+            case HostedSection():
                 pools[table] = urlsplit(section.base_url).netloc
     return pools

@@ -8,8 +8,10 @@ from itertools import cycle, islice
 
 import numpy as np
 
+from neuron_assets.assets.judge_questions import sample_prompt
 from neuron_assets.errors import QuestionTooLong
 from neuron_assets.few_shot import few_shot_neurons
+from neuron_assets.judge_sections import HostedJudge, Judge, LocalJudge
 from neuron_assets.language_models.local_identity import context_length_of
 from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question
 from neuron_assets.method.questions import ChatPrompt, Prompt
@@ -19,9 +21,10 @@ from neuron_assets.method.simulating.numbered_json import json_simulation_questi
 from neuron_assets.model_sections import (
     Explainer,
     HostedExplainer,
+    HostedSection,
     HostedSimulator,
     LocalExplainer,
-    LocalSimulator,
+    LocalSection,
     Simulator,
 )
 from neuron_assets.study import Study
@@ -31,7 +34,7 @@ CHARACTERS_A_TOKEN = 3.3
 _ACTIVE_EVERY = 6
 """Tokens: as many are active as just let a prompt say them twice."""
 
-Asked = HostedExplainer | LocalExplainer | HostedSimulator | LocalSimulator
+Asked = HostedSection | LocalSection
 
 
 def longest_question(study: Study, section: Asked) -> int:
@@ -45,18 +48,19 @@ def longest_question(study: Study, section: Asked) -> int:
 
 def context_length(section: Asked) -> int | None:
     """Tokens that the model reads at once; None where nobody says."""
-    if isinstance(section, LocalExplainer | LocalSimulator):
+    if isinstance(section, LocalSection):
         return context_length_of(section.model, section.revision)
     return section.context_length
 
 
-def check_length(study: Study, section: Explainer | Simulator) -> None:
+def check_length(study: Study, section: Explainer | Simulator | Judge) -> None:
     """Raises QuestionTooLong where it is known that the model cannot read what it would be asked."""
     if not isinstance(section, Asked):
         return
     readable, length = context_length(section), longest_question(study, section)
     if readable is not None and length > readable:
-        role = "explainer" if isinstance(section, HostedExplainer | LocalExplainer) else "simulator"
+        explains, judges = (HostedExplainer, LocalExplainer), (HostedJudge, LocalJudge)
+        role = "explainer" if isinstance(section, explains) else "judge" if isinstance(section, judges) else "simulator"
         raise QuestionTooLong(role, section.label, length, readable)
 
 
@@ -70,7 +74,10 @@ def _longest_prompt(study: Study, section: Asked) -> Prompt:
             room = section.room_to_think if isinstance(section, LocalExplainer) else 0
             layout, longest = LAYOUTS[section.layout], LONGEST_REPLY + room
             return explanation_question(_active_record(excerpts), layout, few_shot, longest_reply=longest).prompt
-        case HostedSimulator() | LocalSimulator():
+        case HostedJudge() | LocalJudge():
+            explanation = max((neuron.explanation for neuron in few_shot), key=len)
+            return sample_prompt(section, "fuzzing", explanation, tuple(islice(words, length)))
+        case _:
             in_json = isinstance(section, HostedSimulator) and section.method == "json"
             ask = json_simulation_question if in_json else echo_simulation_question
             explanation = max((neuron.explanation for neuron in few_shot), key=len)

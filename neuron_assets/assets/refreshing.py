@@ -21,9 +21,9 @@ from dagster._check import CheckError  # what a wrong cron raises; it has no pub
 from dagster._core.definitions.run_request import InstigatorType  # whose state it is; nor has this
 
 from neuron_assets.assets.specs import MADE_BY, ROLES, Role, asset_key
+from neuron_assets.assets.spending import servers_of
 from neuron_assets.errors import InvalidStudy
 from neuron_assets.lineage import tables_of
-from neuron_assets.model_sections import HostedExplainer, HostedSimulator
 from neuron_assets.study import Study
 
 OBSERVED_BY = "observed_by"
@@ -38,10 +38,14 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "candidates": ("explainer",),
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),
+    "judgements": ("explainer", "simulator"),
     "metrics": ("explainer", "simulator"),
 }
 """The roles whose work each table of a layer is."""
-FOLLOWS: Mapping[str, tuple[str, ...]] = {"layer_summary": ("scores",), "spending": ("explanations", "simulations")}
+FOLLOWS: Mapping[str, tuple[str, ...]] = {
+    "layer_summary": ("scores",),
+    "spending": ("explanations", "simulations", "judgements"),
+}
 """The tables of all layers, and those of a layer after whose refresh they are made again."""
 
 
@@ -242,8 +246,7 @@ def _is_on(instance: DagsterInstance, study: str, *, by_default: bool) -> bool:
 
 def _costs_money(study: Study) -> bool:
     """Whether a model is asked behind a server, but for those that the study says are free."""
-    hosted = [one for one in (study.explainer, study.simulator) if isinstance(one, HostedExplainer | HostedSimulator)]
-    prices = [study.prices.get(section.model) for section in hosted]
+    prices = [study.prices.get(section.model) for section in servers_of(study)]
     return any(price is None or price.tokens_in + price.tokens_out > 0 for price in prices)
 
 

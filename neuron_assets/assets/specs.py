@@ -5,7 +5,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -120,6 +120,8 @@ def labels(study: Study, table: str) -> str:
     if table in BEFORE_EXPLAINING:
         return f"subject: {study.subject_label}"
     models = f"explainer: {study.explainer.label}; simulator: {study.simulator.label}"
+    if table in {"judgements", "metrics"} and study.scoring.judged:
+        models += f"; judge: {study.judge.label}"
     return f"subject: {study.subject_label}; {models}"
 
 
@@ -127,7 +129,7 @@ def table_metadata(study: Study, table: str) -> dict[str, Any]:
     return {
         TABLE: table,
         LINEAGE: lineages(study)[table],
-        "dagster/column_schema": column_schema(table),
+        "dagster/column_schema": column_schema(study, table),
     }
 
 
@@ -145,13 +147,13 @@ def _notes(study: Study, table: str) -> dict[str, str]:
     return notes | {"explainer": study.explainer_identity, "simulator": study.simulator_identity}
 
 
-def column_schema(table: str) -> dg.TableSchema:
+def column_schema(study: Study, table: str) -> dg.TableSchema:
     """What the columns are and from which others each is made; for that the open-source UI has no other place."""
     columns = [
         dg.TableColumn(
             name=column.name,
             type=str(column.dtype),
-            description=" ".join(filter(None, (column.description, _made_from(table, column.name)))),
+            description=" ".join(filter(None, (column.description, _made_from(study, table, column.name)))),
             constraints=dg.TableColumnConstraints(
                 nullable=column.nullable, unique=column.unique, other=[_bound(check) for check in column.checks]
             ),
@@ -161,18 +163,20 @@ def column_schema(table: str) -> dg.TableSchema:
     return dg.TableSchema(columns)
 
 
-def _made_from(table: str, column: str) -> str:
-    sources = SOURCES[table].get(column, ())
+def _made_from(study: Study, table: str, column: str) -> str:
+    read = inputs_of(study, table)
+    sources = [source for source in SOURCES[table].get(column, ()) if source.partition(".")[0] in read]
     return f"From {', '.join(f'`{source}`' for source in sources)}." if sources else ""
 
 
-def column_lineage(study: str, table: str) -> dg.TableColumnLineage:
-    """The same, for whoever asks Dagster: its GraphQL, and Dagster+."""
+def column_lineage(study: str, table: str, read: Container[str]) -> dg.TableColumnLineage:
+    """The same, for whoever asks Dagster: its GraphQL, and Dagster+; of the tables that were read."""
     return dg.TableColumnLineage(
         {
             column: [
                 dg.TableColumnDep(dg.AssetKey([study, *source.split(".")[:1]]), source.split(".")[1])
                 for source in sources
+                if source.partition(".")[0] in read
             ]
             for column, sources in SOURCES[table].items()
         }

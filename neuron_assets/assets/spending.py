@@ -18,7 +18,8 @@ from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, table_asset
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Ledger, Spending
-from neuron_assets.model_sections import HostedExplainer, HostedSimulator
+from neuron_assets.lineage import tables_of
+from neuron_assets.model_sections import HostedSection
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import frame
 
@@ -27,7 +28,13 @@ REQUESTS = "requests"
 
 
 def asks_a_server(study: Study) -> bool:
-    return isinstance(study.explainer, HostedExplainer) or isinstance(study.simulator, HostedSimulator)
+    return bool(servers_of(study))
+
+
+def servers_of(study: Study) -> list[HostedSection]:
+    """Whom the study asks behind a server, role by role."""
+    models = [study.explainer, study.simulator, *([study.judge] if study.scoring.judged else [])]
+    return [model for model in models if isinstance(model, HostedSection)]
 
 
 def spending_of(study: Study, requests: str) -> list[Spending]:
@@ -56,7 +63,9 @@ def spending_assets(study: Study) -> list[dg.AssetsDefinition]:
 
 
 def _spending_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "spending", also_after=["explanations", "simulations"])
+    made_by_asking = [table for table in ("explanations", "simulations", "judgements") if table in tables_of(study)]
+
+    @table_asset(study, "spending", also_after=made_by_asking)
     def spending(context: dg.AssetExecutionContext, desk: dg.ResourceParam[RequestDesk]) -> Result:
         tag_run(context, study)
         rows = spending_of(study, desk.store)

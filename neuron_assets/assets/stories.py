@@ -67,9 +67,16 @@ controls: shuffled texts should score about 0, and lookups by token are the bar 
 `score_random_only` by layer, with `shuffled_...`, `unigram_...` and `bigram_...` beside them.
 
 **Costs** seconds, most of them for the intervals.""",
+    "judgements": """
+**Made** by the judge, who reads the text and says of each chosen excerpt of `valid` whether the neuron is active in it
+(detection), or on the tokens that are marked (fuzzing). Which excerpts: by the seed, half of them active.
+
+**Look at** `failures` and `lost`; the rows tell the kind of each excerpt, its right answer, and what was said.
+
+**Costs** nothing where simulations are turned into verdicts; else a question an excerpt, scorer and candidate.""",
     "metrics": """
-**Made** from the same simulations as the scores. What is fitted (a line from simulated to true activations, a threshold
-from which on a token counts as predicted) is fitted on `calibration` and judged on `valid`.
+**Made** from the same simulations as the scores, and from the judgements. What is fitted (a line from simulated to true
+activations, a threshold from which on a token counts as predicted) is fitted on `calibration` and judged on `valid`.
 
 **Look at** Metadata > *Plots*: `auprc_natural_rate` with `chance_...`, `shuffled_...` and `unigram_...` beside it. What
 is said too broadly scores well among top excerpts, and is found out here.

@@ -19,6 +19,7 @@ from neuron_assets.assets.excerpts import excerpts_asset
 from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.forward_pass import Progress, log_progress
 from neuron_assets.assets.io_manager import ParquetTables
+from neuron_assets.assets.judgements import judgements_asset
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
 from neuron_assets.assets.metrics import metrics_asset
@@ -58,6 +59,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             candidates_asset(study),
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),
+            *([judgements_asset(study, wait_for.get("judgements"))] if "judgements" in tables_of(study) else []),
             *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
             layer_summary_asset(study),
             *spending_assets(study),

@@ -95,8 +95,7 @@ class UnsafeBaseUrl(LanguageModelError):
 class UntrustedServer(LanguageModelError):
     def __init__(self, server: str, what: str) -> None:
         super().__init__(
-            f"{server} cannot be trusted with prompt log-probabilities: {what}. "
-            "Use `method: json` for the simulator, or another server."
+            f"{server} cannot be trusted with prompt log-probabilities: {what}. Use `method: json`, or another server."
         )
 
 

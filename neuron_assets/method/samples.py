@@ -24,6 +24,9 @@ SAMPLES: tuple[Sample, ...] = get_args(Sample)
 CHOOSING: Literal["choosing"] = "choosing"
 """The excerpts of `calibration` that the choice between candidates is made on (`choosing.py`): never reported."""
 
+MeasuredOn = Sample | Literal["judged"]
+"""Also the excerpts that judges say yes or no to: they are chosen apart (`judging/choosing.py`)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:

@@ -75,11 +75,19 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "n_documents": ("excerpts.document_index",),
         "n_tokens": ("activations.activations",),
     },
+    "judgements": {
+        **_same("candidates", "layer_index", "neuron_index", "candidate", "explanation"),
+        **_same("activations", "excerpt_index"),
+        **dict.fromkeys(("stratum", "marked"), _ACTIVATIONS),
+        **dict.fromkeys(("probability", "failure"), ("candidates.explanation", *_ACTIVATIONS, "simulations.simulated")),
+    },
     "metrics": {
         **_same("candidates", "layer_index", "neuron_index", "candidate", "author", "explainer"),
         **_same("simulations", "simulator"),
-        **dict.fromkeys(("value", "chance", "failure"), (*_AGREEMENT, "neuron_statistics.maximum")),
-        **dict.fromkeys(("value_low", "value_high", "interval_failure"), _INTERVAL),
+        **dict.fromkeys(
+            ("value", "chance", "failure"), (*_AGREEMENT, "neuron_statistics.maximum", "judgements.probability")
+        ),
+        **dict.fromkeys(("value_low", "value_high", "interval_failure"), (*_INTERVAL, "judgements.probability")),
         "n_excerpts": ("activations.excerpt_index",),
         "n_documents": ("excerpts.document_index",),
     },

@@ -11,7 +11,7 @@ import polars as pl
 from neuron_assets.method.intervals import Interval
 from neuron_assets.method.metrics import Measured
 from neuron_assets.method.records import NeuronId
-from neuron_assets.method.samples import Sample
+from neuron_assets.method.samples import MeasuredOn
 from neuron_assets.tables.rows import frame
 from neuron_assets.tables.schemas import empty
 
@@ -24,13 +24,17 @@ class Of:
     candidate: int | None
     author: str
     scorer: str
-    sample: Sample
+    sample: MeasuredOn
     explainer: str
     simulator: str
 
 
-def metrics_frame(measured: Sequence[tuple[Of, Measured]], intervals: Sequence[Sequence[Interval]]) -> pl.DataFrame:
-    """One row a metric; `intervals` are those of its metrics, of each of `measured`."""
+SHOWN_AS = pl.when(sample="judged").then("scorer").otherwise("sample").alias("sample")
+"""How people are told what a row of `metrics` was measured on: by the scorer, where it chooses excerpts of its own."""
+
+
+def metrics_frame(measured: Sequence[tuple[Of, Measured, Sequence[Interval]]]) -> pl.DataFrame:
+    """One row a metric, each with its interval."""
     rows = [
         {
             "layer_index": of.neuron.layer_index,
@@ -51,7 +55,7 @@ def metrics_frame(measured: Sequence[tuple[Of, Measured]], intervals: Sequence[S
             "failure": metric.failure,
             "interval_failure": interval.failure,
         }
-        for (of, each), ends in zip(measured, intervals, strict=True)
+        for of, each, ends in measured
         for metric, interval in zip(each.metrics, ends, strict=True)
     ]
     if not rows:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import pandera.polars as pa
 import polars as pl
 
+from neuron_assets.method.judging.choosing import STRATA
+from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
@@ -151,16 +153,34 @@ class Scores(OfNeurons):
         return data.lazyframe.select(pl.col("ev_correlation").is_null() != pl.col("failure").is_null())
 
 
+class Judgements(OfNeurons):
+    """What a judge, reading a candidate's text, says of held-out excerpts: whether the neuron is active there."""
+
+    candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
+    scorer: pl.String = pa.Field(isin=list(JUDGED_METRICS), description="What was asked: detection or fuzzing.")
+    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool valid.")
+    stratum: pl.String = pa.Field(isin=list(STRATA), description="Kind of excerpt; yes is right for active, else no.")
+    marked: pl.List = pa.Field(dtype_kwargs={"inner": pl.Int32()}, description="Places of marked tokens, for fuzzing.")
+    judge: pl.String = pa.Field(description="Who judged; a model by who it was observed to be.")
+    explanation: pl.String = pa.Field(nullable=True, description="The text that was read; null if there was none.")
+    probability: pl.Float64 = pa.Field(nullable=True, ge=0, le=1, description="Of a yes; above 0.5 it is one.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no verdict.")
+
+    @pa.dataframe_check(name="a verdict or a failure, never both")
+    def judged_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("probability").is_null() != pl.col("failure").is_null())
+
+
 class Metrics(OfNeurons):
-    """How good each simulation is beside its correlation: once calibrated, and on text as it comes."""
+    """How good each explanation is beside its correlation: once calibrated, on text as it comes, and by judges."""
 
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
-    scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
-    sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
-    metric: pl.String = pa.Field(description="r2, absolute_deviation, auprc, f1, precision or recall.")
+    scorer: pl.String = pa.Field(description="simulation, detection, fuzzing, or a lookup.")
+    sample: pl.String = pa.Field(isin=[*SAMPLES, "judged"], description="Which held-out excerpts were used.")
+    metric: pl.String = pa.Field(description="Such as r2, auprc, precision, balanced_accuracy (docs/scores.md).")
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
-    simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
+    simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for lookups and models that judge.")
     value: pl.Float64 = pa.Field(nullable=True, le=1.000001, description="1 is exact; null if undefined.")
     value_low: pl.Float64 = pa.Field(nullable=True, description="Lower end of its 95 % interval over documents.")
     value_high: pl.Float64 = pa.Field(nullable=True, description="Upper end of its 95 % interval.")
@@ -211,7 +231,7 @@ class LayerSummary(Table):
 class Spending(Table):
     """What asking a server has taken so far, in all runs of the study, by step, layer and model."""
 
-    asset: pl.String = pa.Field(description="explanations, simulations, or observation: to see who answers.")
+    asset: pl.String = pa.Field(description="For which table, or observation: to see who answers.")
     layer_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Layer, from 0; null for what is of no layer.")
     model: pl.String = pa.Field(description="Who answered, as observed: model and server.")
     requests: pl.Int64 = pa.Field(ge=1, description="Sent, whatever came of them; answers that were kept are in none.")
@@ -248,6 +268,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "candidates": Candidates,
     "simulations": Simulations,
     "scores": Scores,
+    "judgements": Judgements,
     "metrics": Metrics,
     "layer_summary": LayerSummary,
     "spending": Spending,
@@ -263,6 +284,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("layer_index", "neuron_index", "candidate"),
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
+    "judgements": ("layer_index", "neuron_index", "candidate", "scorer", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "spending": ("asset", "layer_index", "model"),

@@ -55,7 +55,7 @@ class TableStore:
             raise ForeignLineage(path, facts.lineage, lineage)
         for relative, content in facts.inputs.items():
             input_path = self.root / relative
-            if _table(relative) not in but_for and input_path.exists() and read_facts(input_path).content != content:
+            if table_of(relative) not in but_for and input_path.exists() and read_facts(input_path).content != content:
                 raise ChangedInput(path, input_path)
         return facts
 
@@ -75,6 +75,6 @@ class TableStore:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
 
 
-def _table(relative: str) -> str:
+def table_of(relative: str) -> str:
     """TABLE of STUDY/TABLE/L03.parquet or STUDY/TABLE.parquet; nothing of a path that is no such one."""
     return PurePosixPath(*PurePosixPath(relative).parts[1:2]).stem

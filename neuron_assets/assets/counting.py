@@ -1,0 +1,117 @@
+"""How many questions a study asks, before it asks them.
+
+Put here: what is known of them from the tables that are there, or else the most that there may be. Keep out: what they
+cost (`estimating.py`).
+"""
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from neuron_assets.assets.held_out import Layer, is_simulated, most_excerpts
+from neuron_assets.assets.partitions import layer_key
+from neuron_assets.errors import TableError
+from neuron_assets.judge_sections import HostedJudge
+from neuron_assets.lineage import lineages
+from neuron_assets.method.controls import lenders
+from neuron_assets.model_sections import HostedExplainer, LocalExplainer
+from neuron_assets.study import Study
+from neuron_assets.tables.parquet import StoredTable, read_table
+from neuron_assets.tables.rows import corpus
+from neuron_assets.tables.schemas import empty
+from neuron_assets.tables.store import TableStore
+
+_Asked = Collection[tuple[int, Hashable]]
+"""Each neuron with all that its explanations are asked about; excerpts by their tokens: several may have the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    n_questions: int
+    is_exact: bool
+    """Whether the excerpts are known; else these are the most, for a question that comes twice is asked once."""
+
+
+def n_texts(study: Study) -> int:
+    """Explanations of a neuron, with those that are revised."""
+    return n_samples(study) + study.revision.rounds
+
+
+def n_samples(study: Study) -> int:
+    """Explanations of a neuron that are asked for."""
+    return study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
+
+
+def count_simulations(study: Study, neurons: Mapping[int, Sequence[int]], store: TableStore) -> Count:
+    """`neurons` are those of each layer."""
+    known = {layer: _simulated(study, store, layer, indices) for layer, indices in neurons.items()}
+    return _count(study, neurons, known, most_excerpts(study))
+
+
+def count_judgements(
+    study: Study, section: HostedJudge, neurons: Mapping[int, Sequence[int]], store: TableStore
+) -> Count:
+    """As above."""
+    known = {layer: _judged(study, section, store, layer, indices) for layer, indices in neurons.items()}
+    plans = [study.judging.plan(scorer) for scorer in study.scoring.judged]
+    n_excerpts = [plan.n_active + plan.n_plain + plan.n_hard + plan.n_beside for plan in plans]
+    return _count(study, neurons, known, sum(-(-n // section.plan.shown_at_once) for n in n_excerpts))
+
+
+def _count(
+    study: Study, neurons: Mapping[int, Sequence[int]], known: Mapping[int, _Asked | None], most_a_text: int
+) -> Count:
+    """Questions alike are asked once: one explanation may be tried on a text as itself and as a control."""
+    n_questions = 0
+    for layer, indices in neurons.items():
+        asked = known[layer]
+        lender_of = lenders(indices, layer, study.controls.seed) if study.controls.shuffled else {}
+        if asked is None:
+            n_all = n_texts(study) * len(indices) + len(lender_of) + study.controls.over_broad * len(indices)
+            n_questions += n_all * most_a_text
+            continue
+        borrowed = {(lender_of[neuron], what) for neuron, what in asked if neuron in lender_of}
+        too_broad = {what for _, what in asked} if study.controls.over_broad else ()
+        n_questions += (n_texts(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
+    return Count(n_questions, all(asked is not None for asked in known.values()))
+
+
+def _simulated(study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]) -> _Asked | None:
+    """Each of these neurons with each text that it is simulated on; None where its activations are not there."""
+    try:
+        stored = _activations(study, store, layer)
+        rows = stored.read(is_simulated(study) & pl.col("neuron_index").is_in(list(neuron_indices)))
+        tokens = _excerpts(study, store).select("excerpt_index", "tokens")
+    except TableError:
+        return None
+    pairs = rows.join(tokens, on="excerpt_index").select("neuron_index", "tokens")
+    return {(neuron, tuple(text)) for neuron, text in pairs.iter_rows()}
+
+
+def _judged(
+    study: Study, section: HostedJudge, store: TableStore, layer: int, neuron_indices: Sequence[int]
+) -> _Asked | None:
+    """Each of these neurons with each question that is asked of it, by scorer; None as above."""
+    try:
+        stored, texts = _activations(study, store, layer), corpus(_excerpts(study, store))
+        all_cases = list(Layer(study, stored, texts, empty("neuron_statistics")).cases(neuron_indices))
+    except TableError:
+        return None
+    size, asked = section.plan.shown_at_once, set[tuple[int, Hashable]]()
+    for cases in all_cases:
+        shown = cases.shown()
+        batches = (tuple(shown[start : start + size]) for start in range(0, len(shown), size))
+        asked |= {(cases.record.neuron.neuron_index, (cases.scorer, batch)) for batch in batches}
+    return asked
+
+
+def _activations(study: Study, store: TableStore, layer: int) -> StoredTable:
+    """Raises TableError, unless they stand."""
+    path = store.path(study.name, "activations", layer_key(layer, study.subject.n_layers))
+    store.current_facts(path, lineages(study)["activations"])
+    return StoredTable(path, "activations")
+
+
+def _excerpts(study: Study, store: TableStore) -> pl.DataFrame:
+    return read_table(store.path(study.name, "excerpts"), "excerpts")
