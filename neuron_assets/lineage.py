@@ -22,23 +22,34 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("explanations",),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
-    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+    "ablations": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "ablations"),
     "layer_summary": ("scores",),
     "spending": (),
 }
-"""The tables that each table is made from; every table stands after its inputs."""
+"""The tables that each table may be made from; every table stands after its inputs."""
 
 
 def tables_of(study: Study) -> tuple[str, ...]:
     """The tables that the study asks for."""
-    return tuple(table for table in INPUTS if table != "metrics" or study.scoring.calibrates)
+    wanted = {
+        "metrics": study.scoring.calibrates,
+        "ablations": study.scoring.ablates,
+    }
+    return tuple(table for table in INPUTS if wanted.get(table, True))
+
+
+def inputs_of(study: Study, table: str) -> tuple[str, ...]:
+    """The tables that a table of this study is made from."""
+    return tuple(name for name in INPUTS[table] if name in tables_of(study))
 
 
 def lineages(study: Study) -> dict[str, str]:
     """A fingerprint of sixteen hexadecimal digits for each table of the study."""
     made: dict[str, str] = {}
-    for table, inputs in INPUTS.items():
-        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": [made[name] for name in inputs]}
+    for table in INPUTS:
+        inputs = [made[name] for name in inputs_of(study, table)]
+        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": inputs}
         made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return made
 
@@ -49,7 +60,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "subject": dict(study.subject.ingredients),
         "weights": study.subject.weights,
         "splits": pools,
-        "activations": study.activations.model_dump(),
+        "activations": study.activations.model_dump(exclude={"output_side"}),
     }
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
@@ -60,11 +71,12 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
             "corpus": study.corpus.model_dump(exclude={"most_bad_rows"}),
         },
         "activations": harvested,
-        "neuron_statistics": harvested,
+        "neuron_statistics": {**harvested, "output_side": study.activations.output_side},
         "explanations": {"explainer": study.explainer_identity},
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
         "scores": {"scoring": study.scoring.model_dump(exclude={"scorers", "calibration"})},
+        "ablations": {"calibration": study.scoring.calibration},
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
         "layer_summary": {},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now

@@ -46,7 +46,7 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-_BY_LAYER = ("explanations", "candidates", "simulations", "scores", "metrics")
+_BY_LAYER = ("explanations", "candidates", "simulations", "scores", "ablations", "metrics")
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -251,6 +251,7 @@ class _State:
                 ANSWERED_BY: lambda: self._simulator,
                 SIMULATED: lambda: simulated_in_words(study),
             },
+            "ablations": {SUBJECT_FILES: lambda: subject_files(study)},
             **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }

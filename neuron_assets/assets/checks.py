@@ -107,6 +107,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
+    "ablations": ("schema", "complete"),
     "metrics": ("schema", "complete"),
     "layer_summary": ("schema",),
     "spending": ("schema",),

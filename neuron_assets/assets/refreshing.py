@@ -36,6 +36,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "candidates": ("explainer",),
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),
+    "ablations": ("explainer", "simulator"),
     "metrics": ("explainer", "simulator"),
 }
 """The roles whose work each table of a layer is."""

@@ -20,7 +20,7 @@ from neuron_assets.assets.history import BLOCKED_BY, last_record
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.stories import STORIES
 from neuron_assets.errors import InvalidTable
-from neuron_assets.lineage import INPUTS, lineages
+from neuron_assets.lineage import inputs_of, lineages
 from neuron_assets.study import Study
 from neuron_assets.tables.column_sources import SOURCES
 from neuron_assets.tables.explained import NOBODY
@@ -56,6 +56,7 @@ KINDS: Mapping[str, set[str]] = {
     "excerpts": {"python", "parquet"},
     "activations": {"pytorch", "parquet"},
     "neuron_statistics": {"pytorch", "parquet"},
+    "ablations": {"pytorch", "parquet"},
 }
 
 
@@ -78,7 +79,7 @@ def table_asset(  # noqa: PLR0913  # in these, and in nothing else, the steps di
     """
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=asset_key(study, table),
-        ins=ins or {name: dg.AssetIn(asset_key(study, name)) for name in INPUTS[table]},
+        ins=ins or {name: dg.AssetIn(asset_key(study, name)) for name in inputs_of(study, table)},
         deps=[asset_key(study, name) for name in also_after],
         io_manager_key=IO_MANAGER_KEY,
         dagster_type=dg.Any,  # else it takes the result for one without a value

@@ -52,6 +52,15 @@ controls: shuffled texts should score about 0, and lookups by token are the bar 
 `score_random_only` by layer, with `shuffled_...`, `unigram_...` and `bigram_...` beside them.
 
 **Costs** seconds, most of them for the intervals.""",
+    "ablations": """
+**Made** by running the subject again, with its head: on excerpts of `valid` a neuron does what was simulated,
+calibrated on `calibration`, or its mean over `train`, and the next-token distributions are compared.
+
+**Look at** `metrics`, where the score `ablation` is made of it; and at `failures`: units that are no neurons cannot be
+replaced.
+
+**Costs** a pass from the layer on for each excerpt of each candidate, and for the mean: minutes on a CPU for a small
+model. It asks no language model.""",
     "metrics": """
 **Made** from the same simulations as the scores. What is fitted (a line from simulated to true activations, a threshold
 from which on a token counts as predicted) is fitted on `calibration` and judged on `valid`.

@@ -40,6 +40,9 @@ class SeenNeuron:
     failure: str | None
     scores: tuple[Mapping[str, Any], ...]
     excerpts: tuple[SeenExcerpt, ...]
+    pushes_up: tuple[str, ...] = ()
+    """Tokens, strongest first; none where that was not looked at, or where the unit pushes nothing."""
+    pushes_down: tuple[str, ...] = ()
 
 
 def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split = "valid") -> SeenNeuron:
@@ -47,6 +50,9 @@ def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split:
     of_neuron = pl.col("neuron_index") == neuron.neuron_index
     candidates = _rows(store, study, "candidates", key, of_neuron & (pl.col("candidate") == 0))
     scores = _rows(store, study, "scores", key, of_neuron)
+    statistics = _rows(store, study, "neuron_statistics", key, of_neuron)
+    pushes = [] if statistics is None else statistics.select("pushes_up", "pushes_down").to_dicts()
+    up, down = (tuple(pushes[0][way] or ()) if pushes else () for way in ("pushes_up", "pushes_down"))
     first = candidates.row(0, named=True) if candidates is not None and candidates.height else None
     return SeenNeuron(
         neuron=neuron,
@@ -55,6 +61,8 @@ def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split:
         failure=first["failure"] if first else NOT_EXPLAINED,
         scores=tuple(() if scores is None else scores.drop("document_sums").to_dicts()),
         excerpts=_excerpts(store, study, key, neuron, split),
+        pushes_up=up,
+        pushes_down=down,
     )
 
 

@@ -1,6 +1,7 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table. Not here: how records become rows (`rows.py`) or files (`parquet.py`).
+Here: one pandera model a table. Not here: what all models share (`schema_bases.py`), the model of `spending`
+(`spending_schema.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
 from collections.abc import Mapping
@@ -10,18 +11,9 @@ import polars as pl
 
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import SAMPLES
-
-
-class _Table(pa.DataFrameModel):
-    class Config:
-        strict = True
-        ordered = True
-        coerce = False
-
-
-class _OfNeurons(_Table):
-    layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
-    neuron_index: pl.Int32 = pa.Field(ge=0, description="Unit of the layer's MLP, from 0.")
+from neuron_assets.tables.schema_bases import OfNeurons as _OfNeurons
+from neuron_assets.tables.schema_bases import Table as _Table
+from neuron_assets.tables.spending_schema import Spending
 
 
 class Excerpts(_Table):
@@ -71,6 +63,20 @@ class NeuronStatistics(_OfNeurons):
     quantile_90: pl.Float64 = pa.Field(description="90 % quantile.")
     quantile_99: pl.Float64 = pa.Field(description="99 % quantile.")
     quantile_999: pl.Float64 = pa.Field(description="99.9 % quantile.")
+    pushes_up: pl.List = pa.Field(
+        nullable=True,
+        dtype_kwargs={"inner": pl.String()},
+        description="Tokens whose logit it raises most on the straight way to the head, strongest first; else null.",
+    )
+    pushes_up_weights: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.Float32()}, description="By how much, up to one factor a model."
+    )
+    pushes_down: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.String()}, description="Tokens whose logit it lowers most."
+    )
+    pushes_down_weights: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.Float32()}, description="By how much, below 0."
+    )
 
 
 class _WithExplanation(_OfNeurons):
@@ -161,14 +167,40 @@ class Scores(_OfNeurons):
         return data.lazyframe.select(pl.col("ev_correlation").is_null() != pl.col("failure").is_null())
 
 
+class Ablations(_OfNeurons):
+    """How far a neuron moves what the subject says next, where it does something else than it did.
+
+    Divergences are Jensen-Shannon's, in nats, from the next-token distributions of the true pass; means over tokens.
+    """
+
+    candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
+    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool `valid`.")
+    divergence_simulated: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=0.6932, description="Where it does what was simulated, calibrated; null if nothing was."
+    )
+    divergence_mean: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=0.6932, description="Where it does its mean over `train`, at every token."
+    )
+    noise: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=0.6932, description="Of rounding: as much cannot be told from nothing."
+    )
+    failure: pl.String = pa.Field(nullable=True, description="Why divergence_simulated is null.")
+
+    @pa.dataframe_check(name="a divergence or a failure, never both")
+    def replaced_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("divergence_simulated").is_null() != pl.col("failure").is_null())
+
+
 class Metrics(_OfNeurons):
     """How good each simulation is beside its correlation: once calibrated, and on text as it comes."""
 
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
-    scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
+    scorer: pl.String = pa.Field(description="simulation, ablation, unigram_lookup or bigram_lookup.")
     sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
-    metric: pl.String = pa.Field(description="r2, absolute_deviation, auprc, f1, precision or recall.")
+    metric: pl.String = pa.Field(
+        description="r2, absolute_deviation, auprc, f1, precision or recall; of ablation, ablation or mean_ablation."
+    )
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
     simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
     value: pl.Float64 = pa.Field(nullable=True, le=1.000001, description="1 is exact; null if undefined.")
@@ -210,36 +242,6 @@ class LayerSummary(_Table):
     worst_neuron: pl.Int32 = pa.Field(nullable=True, ge=0, description="neuron_index of the lowest score.")
 
 
-class Spending(_Table):
-    """What asking a server has taken so far, in all runs of the study, by step, layer and model."""
-
-    asset: pl.String = pa.Field(description="explanations, simulations, or observation: to see who answers.")
-    layer_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Layer, from 0; null for what is of no layer.")
-    model: pl.String = pa.Field(description="Who answered, as observed: model and server.")
-    requests: pl.Int64 = pa.Field(ge=1, description="Sent, whatever came of them; answers that were kept are in none.")
-    answered: pl.Int64 = pa.Field(ge=0, description="Requests whose reply could be read.")
-    unreadable: pl.Int64 = pa.Field(ge=0, description="Requests whose reply could not be read; they are charged, too.")
-    refused: pl.Int64 = pa.Field(ge=0, description="Requests that the server refused for good.")
-    retried: pl.Int64 = pa.Field(ge=0, description="Requests that it did not answer, and that were to be sent again.")
-    tokens_in: pl.Int64 = pa.Field(ge=0, description="Tokens sent, as the server counts them.")
-    tokens_out: pl.Int64 = pa.Field(ge=0, description="Tokens of the replies.")
-    tokens_cached: pl.Int64 = pa.Field(ge=0, description="Those of tokens_in that the server had seen before.")
-    cached_share: pl.Float64 = pa.Field(
-        nullable=True, ge=0, le=1, description="tokens_cached / tokens_in; null where nothing was sent."
-    )
-    money: pl.Float64 = pa.Field(
-        nullable=True, ge=0, description="US dollars of the requests whose price is known; null where none is."
-    )
-    n_without_price: pl.Int64 = pa.Field(ge=0, description="Requests that were charged, and are not in money.")
-    n_estimated: pl.Int64 = pa.Field(
-        ge=0, description="Requests whose tokens the server did not tell; they are estimated, rather too many."
-    )
-    median_seconds: pl.Float64 = pa.Field(
-        nullable=True, ge=0, description="Until the reply, but for those of a provider's batch; null where none came."
-    )
-    p95_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="95 % quantile of the same.")
-
-
 SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "excerpts": Excerpts,
     "activations": Activations,
@@ -248,6 +250,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "candidates": Candidates,
     "simulations": Simulations,
     "scores": Scores,
+    "ablations": Ablations,
     "metrics": Metrics,
     "layer_summary": LayerSummary,
     "spending": Spending,
@@ -261,6 +264,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "candidates": ("layer_index", "neuron_index", "candidate"),
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
+    "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "spending": ("asset", "layer_index", "model"),
