@@ -224,7 +224,7 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     from neuron_assets.tables.parquet import read_table
     from neuron_assets.tables.reading import all_metrics, comparable_summary, corpus_facts
     from neuron_assets.tables.store import TableStore
-    from neuron_assets.terminal import metrics_table, score_tables
+    from neuron_assets.terminal import metrics_tables, score_tables
 
     store = TableStore.at(project.tables)
     own = read_table(store.path(study.name, "layer_summary"), "layer_summary")
@@ -239,7 +239,7 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     layers = [layer_key(layer, study.subject.n_layers) for layer in own["layer_index"].unique().sort()]
     metrics = all_metrics(store, study.name, layers) if "metrics" in tables_of(study) else None
     if metrics is not None and metrics.height:
-        console.print(metrics_table(metrics, study.explainer.label))
+        console.print(metrics_tables(metrics, study.explainer.label))
 
 
 def _print_lost(console: Console, project: Project, wanted: "Wanted") -> None:

@@ -63,28 +63,29 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
     return table
 
 
-def metrics_table(metrics: pl.DataFrame, author: str) -> Table:
-    """A line a sample and metric: means over all neurons of the author, beside chance, controls and lookups."""
-    table = Table(
-        title="beside the correlation: means over neurons",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    table.add_column("", no_wrap=True)
-    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "broad", "unigram_lookup": "unigram"}
+def metrics_tables(metrics: pl.DataFrame, author: str) -> Group:
+    """A table a sample, a line a metric: means over all neurons of the author, beside chance, controls and lookups."""
+    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | (pl.col("author") != author)
+    samples = metrics.filter(first).partition_by("sample", as_dict=True, maintain_order=True)
+    tables = {sample: _metrics_of(rows, author, sample) for (sample,), rows in samples.items()}
+    return Group(*(part for sample in _SAMPLES if sample in tables for part in (tables[sample], "")))
+
+
+def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
+    title = f"{_SAMPLES[sample]}: means over neurons"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("metric", no_wrap=True)
+    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}
     for name in (_short(author), "chance", *others.values(), "undefined"):
         table.add_column(Text(name), justify="right", no_wrap=True)
     average = {"mean": pl.col("value").mean(), "median": pl.col("value").median()}
-    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | pl.col("author").is_in(list(others))
-    for (sample, metric), rows in metrics.filter(first).group_by("sample", "metric", maintain_order=True):
+    for (metric,), rows in metrics.partition_by("metric", as_dict=True, maintain_order=True).items():
         own = rows.filter(pl.col("author") == author)
         chance, form = own.select(pl.col("chance").mean()).item(), _FORMS.get(str(metric), ".2f")
         for name in ("mean", "median") if metric in _WITHOUT_LOWER_BOUND else ("mean",):
             by_author = {"chance": chance, **dict(rows.group_by("author").agg(average[name]).iter_rows())}
             table.add_row(
-                f"{_SAMPLES[str(sample)]}: {str(metric).replace('_', ' ')}" + (", median" if name == "median" else ""),
+                str(metric).replace("_", " ") + (", median" if name == "median" else ""),
                 *(_number(by_author.get(each), form) for each in (author, "chance", *others)),
                 str(own["failure"].count()),
             )

@@ -16,7 +16,7 @@ DEVICE = "device"
 
 def pools_of(study: Study) -> Mapping[str, str]:
     """By table, what its step needs to itself: the device, or a server by its host."""
-    pools = {"activations": DEVICE, "ablations": DEVICE}
+    pools = {"activations": DEVICE} | ({"ablations": DEVICE} if study.scoring.ablates else {})
     for table, section in (("explanations", study.explainer), ("simulations", study.simulator)):
         match section:
             case LocalExplainer() | LocalSimulator():
