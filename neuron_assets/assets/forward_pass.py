@@ -119,7 +119,7 @@ class ForwardPasses:
                 layer = found.pop(index)  # so that only one is there as tables
                 facts: dict[str, int | float | str] = {**_told(layer.facts), **passes, **seconds}
                 facts[MADE_BY_RUN] = self.shared.run_id
-                self.shared.set_aside(key_of[index], HarvestedTables(self._frames(index, layer, speaking), facts))
+                self.shared.set_aside(key_of[index], HarvestedTables(self._frames(index, layer, speaking, lent), facts))
             checkpoint.remove()
 
     def _open(self) -> "tuple[Subject, SpeakingSubject | None]":
@@ -134,12 +134,13 @@ class ForwardPasses:
         return with_units(self.study, speaking), speaking
 
     def _frames(
-        self, index: int, layer: "LayerHarvest", speaking: "SpeakingSubject | None"
+        self, index: int, layer: "LayerHarvest", speaking: "SpeakingSubject | None", lent: "Lent"
     ) -> Mapping[str, pl.DataFrame]:
         from neuron_assets.assets.harvested import NO_OUTPUT_SIDE, activations_frame, output_columns, statistics_frame
 
-        signed = self.study.units.signed
-        side = NO_OUTPUT_SIDE if speaking is None else output_columns(speaking, index, signed=signed)
+        side = NO_OUTPUT_SIDE
+        if speaking is not None:
+            side = output_columns(speaking, index, lent.device, signed=self.study.units.signed)
         return {
             "activations": activations_frame(index, layer),
             "neuron_statistics": statistics_frame(index, layer, side),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from neuron_assets.method.records import KINDS, SPLITS, Kind, Split
@@ -78,9 +79,11 @@ def statistics_frame(
     )
 
 
-def output_columns(subject: SpeakingSubject, layer_index: int, *, signed: bool) -> Mapping[str, object]:
-    """What each neuron of a layer makes the model say; of both signs of each, if `signed`."""
-    side = output_side(subject, layer_index)
+def output_columns(
+    subject: SpeakingSubject, layer_index: int, device: torch.device, *, signed: bool
+) -> Mapping[str, object]:
+    """What each neuron of a layer makes the model say, reckoned on `device`; of both signs of each, if `signed`."""
+    side = output_side(subject, layer_index, device=device)
     if signed:
         side = side.with_negated()
     return {
