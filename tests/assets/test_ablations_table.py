@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from transformers import GPT2LMHeadModel
 
+from neuron_assets.assets.opening import open_speaking
+from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.predictions import Prediction
+from neuron_assets.errors import NotReplaceable
 from neuron_assets.method.calibration import Calibration, LinearCalibration
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.project import Project
@@ -180,6 +183,19 @@ def test_what_is_no_neuron_has_rows_that_say_so(tmp_path: Path) -> None:
         [said_there] = table["failure"].unique()
         assert "are no neurons of a language model" in said_there
     assert metrics["value"].is_null().all()
+
+
+@pytest.mark.parametrize("units", [{"signed": False}, {"signed": True}])
+def test_planted_units_are_refused_before_anything_is_opened(tmp_path: Path, units: dict[str, bool]) -> None:
+    study = make_project(tmp_path, subject="planted", explainer={"provider": "planted"}, units=units)[1]
+
+    with pytest.raises(NotReplaceable, match="planted"):
+        open_speaking(study)
+
+
+def test_it_runs_where_the_forward_pass_runs(ablated: World, tmp_path: Path) -> None:
+    assert pools_of(ablated[1])["ablations"] == pools_of(ablated[1])["activations"]
+    assert "ablations" not in pools_of(make_project(tmp_path)[1])
 
 
 def test_it_needs_excerpts_of_calibration(tmp_path: Path) -> None:
