@@ -90,7 +90,7 @@ def test_divergences_are_those_of_plain_whole_passes(ablated: World) -> None:
     ablations, simulations = read(project, "ablations"), read(project, "simulations")
     activations, statistics = read(project, "activations"), read(project, "neuron_statistics")
     token_ids = dict(read(project, "excerpts").select("excerpt_index", "token_ids").iter_rows())
-    model = GPT2LMHeadModel.from_pretrained(FOLDER).float().eval()
+    model = GPT2LMHeadModel.from_pretrained(FOLDER, dtype="float32")
     neurons = ablations.unique(KEYS[:2], maintain_order=True).sort(KEYS[:2])[[0, -1]]
     tried = ablations.join(neurons, on=KEYS[:2], how="semi").filter(pl.col("candidate") == 0)
 

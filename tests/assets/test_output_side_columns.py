@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
+from transformers import PreTrainedModel
 
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project
@@ -104,8 +105,10 @@ def test_directions_push_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("has_head", [True, False])
 def test_a_subject_without_a_head_is_harvested_all_the_same(tmp_path: Path, *, has_head: bool) -> None:
     model = small_model(small_config("llama", num_hidden_layers=3, tie_word_embeddings=False))
+    headless = model.base_model
+    assert isinstance(headless, PreTrainedModel)
     folder = tmp_path / "studies" / "tiny" / "llama"
-    write_model(folder, model if has_head else model.base_model, byte_level(texts=list(DOCUMENTS.values())))
+    write_model(folder, model if has_head else headless, byte_level(texts=list(DOCUMENTS.values())))
     splits = {**dict(STUDY["splits"]), "natural": 0}  # type: ignore[call-overload]
     project, study = make_project(tmp_path, subject="./llama", splits=splits)
     make(project, study)
