@@ -263,7 +263,7 @@ def _print_best(console: Console, project: Project, study: Study, n: int) -> Neu
     store = TableStore.at(project.tables)
     keys = {layer: layer_key(layer, study.subject.n_layers) for layer in study.layer_indices}
     console.print(Text(f"\nThe {n} best explained neurons (chosen by their score, so better than average):\n", "bold"))
-    best = best_neurons(store, study.name, list(keys.values()), study.explainer.label, n)
+    best = best_neurons(store, study.name, list(keys.values()), n)
     for neuron in best:
         console.print(neuron_text(see_neuron(store, study.name, keys[neuron.layer_index], neuron), 1, study.unit_name))
     return best[0] if best else NeuronId(0, 0)

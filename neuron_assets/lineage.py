@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
 from neuron_assets.study import Study
 
 LAYOUT = 1
@@ -19,7 +20,9 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "activations": ("excerpts",),
     "neuron_statistics": ("excerpts",),
     "explanations": ("excerpts", "activations"),
-    "candidates": ("explanations",),
+    "counterexamples": ("excerpts", "activations", "explanations"),
+    "revised_explanations": ("excerpts", "activations", "explanations"),
+    "candidates": ("explanations", "revised_explanations"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "ablations": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
@@ -34,6 +37,8 @@ def tables_of(study: Study) -> tuple[str, ...]:
     """The tables that the study asks for."""
     wanted = {
         "metrics": study.scoring.calibrates,
+        "counterexamples": study.revises,
+        "revised_explanations": study.revises,
         "ablations": study.scoring.ablates,
     }
     return tuple(table for table in INPUTS if wanted.get(table, True))
@@ -64,6 +69,12 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     }
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
+    not_scored = {"scorers", "calibration"} | (set() if study.chooses else {"choosing_seed"})
+    revision = {
+        **study.revision.model_dump(),
+        "choosing_seed": study.scoring.choosing_seed,
+        "version": RULES_REVISION_VERSION,
+    }
     return {
         # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
         "excerpts": {
@@ -73,11 +84,13 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "activations": harvested,
         "neuron_statistics": {**harvested, "output_side": study.activations.output_side},
         "explanations": {"explainer": study.explainer_identity},
+        "counterexamples": revision,
+        "revised_explanations": revision,
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
-        "scores": {"scoring": study.scoring.model_dump(exclude={"scorers", "calibration"})},
+        "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},
         "ablations": {"calibration": study.scoring.calibration},
-        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers"})},
-        "layer_summary": {},
+        "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
+        "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

@@ -22,6 +22,7 @@ from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materializ
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import documents_version, files_state
 from neuron_assets.assets.partitions import layer_key, layer_partitions
+from neuron_assets.assets.revised import REVISED
 from neuron_assets.assets.run_tags import run_tags
 from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import (
@@ -46,7 +47,10 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-_BY_LAYER = ("explanations", "candidates", "simulations", "scores", "ablations", "metrics")
+_BY_LAYER = (
+    *("explanations", "counterexamples", "revised_explanations"),
+    *("candidates", "simulations", "scores", "ablations", "metrics"),
+)
 _ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -192,7 +196,8 @@ def _runs(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: Dagste
     for layer in wanted.layers:
         stale = [table for table in by_layer(study) if not state.stands(table, layer)]
         if stale:
-            tables = by_layer(study)[by_layer(study).index(stale[0]) :]
+            outdated = REVISED[0] if stale[0] in REVISED else stale[0]  # one step makes both
+            tables = by_layer(study)[by_layer(study).index(outdated) :]
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)

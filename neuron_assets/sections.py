@@ -105,6 +105,8 @@ class ScoringSection(Section):
     draws: Annotated[int, Field(ge=100)] = 1000
     """Of the bootstrap."""
     seed: Seed = 0
+    choosing_seed: Seed = 0
+    """Of the two halves of `calibration`: counterexamples come from the one, candidates are chosen on the other."""
     scorers: Annotated[tuple[Scorer, ...], Field(min_length=1)] = ("simulation", "unigram_lookup", "bigram_lookup")
     """What is scored: the simulation of an explanation, also once calibrated and on text as it comes, which take more
     simulations; and lookups, the bar that it must clear."""
@@ -141,6 +143,15 @@ class ScoringSection(Section):
     def ablates(self) -> bool:
         """Whether simulations are put in the place of their neurons."""
         return "ablation" in self.scorers
+
+
+class RevisionSection(Section):
+    """Whether explanations are revised in the light of where they went wrong."""
+
+    rounds: Annotated[int, Field(ge=0, le=10)] = 0
+    """Each revises what the one before it gave; 0: none."""
+    counterexamples: Annotated[int, Field(ge=1, le=50)] = 6
+    """The most that a round rests on."""
 
 
 class ControlsSection(Section):

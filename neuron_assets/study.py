@@ -4,23 +4,21 @@ Here: its frozen, validated form, and the only code that parses a study file. No
 (`project.py`), what a change of a field makes stale (`lineage.py`).
 """
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
-from neuron_assets.corpus_sections import CORPORA, Corpus, StandardLibrary
+from neuron_assets.corpus_sections import Corpus, StandardLibrary
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnits, NeuronOutOfRange
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
 from neuron_assets.model_sections import (
-    BY_PROVIDER,
     Explainer,
     HostedSimulator,
     RulesExplainer,
@@ -34,21 +32,16 @@ from neuron_assets.sections import (
     ControlsSection,
     Indices,
     RefreshSection,
+    RevisionSection,
     SampledNeurons,
     ScoringSection,
     Section,
     SplitsSection,
 )
-from neuron_assets.subject_sections import SUBJECTS, Subject, written_in_full
-from neuron_assets.unit_sections import UNITS_BY_PROVIDER, NeuronUnits, Units, UnitSizes
+from neuron_assets.study_problems import in_words
+from neuron_assets.subject_sections import Subject, written_in_full
+from neuron_assets.unit_sections import NeuronUnits, Units, UnitSizes
 from neuron_assets.yaml_files import read_yaml
-
-_BY_PROVIDER: Mapping[str, Mapping[str, type[Section]]] = {
-    **BY_PROVIDER,
-    "corpus": CORPORA,
-    "subject": SUBJECTS,
-    "units": UNITS_BY_PROVIDER,
-}
 
 
 def _read_layers(value: object) -> object:
@@ -79,6 +72,7 @@ class Study(Section):
     prices: Mapping[str, PriceSection] = {}
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
+    revision: RevisionSection = RevisionSection()
     controls: ControlsSection = ControlsSection()
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
@@ -114,11 +108,17 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
-    def _what_scorers_need_is_kept(self) -> "Study":
+    def _what_is_needed_is_kept(self) -> "Study":
         if self.scoring.at_natural_rate and self.splits.natural == 0:
             raise ValueError("scoring.scorers: `natural_rate` needs excerpts; `splits.natural` must be 1 or more")
-        if self.scoring.calibrates and self.splits.calibration.top + self.splits.calibration.random == 0:
-            raise ValueError("scoring.scorers: what is calibrated needs excerpts in `splits.calibration`")
+        if self.simulates_calibration and self.splits.calibration.top + self.splits.calibration.random == 0:
+            raise ValueError("splits.calibration: what is calibrated, or chosen between, needs excerpts in it")
+        return self
+
+    @model_validator(mode="after")
+    def _who_explains_can_revise(self) -> "Study":
+        if self.revises and not isinstance(self.explainer, RulesExplainer):
+            raise ValueError(f"revision.rounds: the explainer {self.explainer.provider} cannot revise; `rules` can")
         return self
 
     @model_validator(mode="after")
@@ -208,6 +208,20 @@ class Study(Section):
         return tuple(sorted(int(neuron_index) for neuron_index in order[:per_layer]))
 
     @property
+    def chooses(self) -> bool:
+        """Whether a neuron has several candidates, of which the best is chosen on `calibration`."""
+        return self.revises or getattr(self.explainer, "samples", 1) > 1
+
+    @property
+    def revises(self) -> bool:
+        return self.revision.rounds > 0
+
+    @property
+    def simulates_calibration(self) -> bool:
+        """Whether candidates are simulated on `calibration`, too: something is fitted there, or they are chosen."""
+        return self.scoring.calibrates or self.chooses
+
+    @property
     def cut_plan(self) -> CutPlan:
         return CutPlan(
             length=self.corpus.excerpt_length,
@@ -237,7 +251,7 @@ def read_study(path: Path) -> Study:
         study = Study.model_validate({**content, "name": path.parent.name, "folder": path.parent})
         _ = study.neuron_indices(study.layer_indices[0])
     except ValidationError as error:
-        raise InvalidStudy(path, [_problem(dict(problem)) for problem in error.errors()]) from error
+        raise InvalidStudy(path, [in_words(dict(problem), Study) for problem in error.errors()]) from error
     return study
 
 
@@ -250,40 +264,3 @@ def parse_layers(text: str) -> tuple[int, ...]:
             raise ValueError(f"{part.strip()!r} is no layer or range of layers; write 0-5, or 0,2,7-9")
         layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return tuple(sorted(layers))
-
-
-def _problem(error: dict[str, Any]) -> str:
-    """One line for one of pydantic's findings: the key, what is wrong, and the key that was probably meant."""
-    location = [part for part in error["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))]
-    provider = str(location.pop(1)) if location[0:1] and location[0] in _BY_PROVIDER and len(location) > 1 else None
-    place = ".".join(map(str, location))
-    if error["type"] == "extra_forbidden":
-        return f"`{place}` is no key of a study; {_probably_meant(location, provider)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] in {"model_type", "model_attributes_type"}:
-        message = "keys and values belong here, each on a line below it"
-    return f"`{place}`: {message}" if place else message
-
-
-def _probably_meant(location: Sequence[int | str], provider: str | None) -> str:
-    """A key of this section like the one that was written, or else one that another provider would have."""
-    key, known = str(location[-1]), _keys_beside(location, provider)
-    if close := difflib.get_close_matches(key, known, n=1):
-        return f"did you mean `{close[0]}`?"
-    others = _BY_PROVIDER[str(location[0])] if provider is not None else {}
-    if close := difflib.get_close_matches(key, {key for other in others.values() for key in other.model_fields}, n=1):
-        whose = [other for other, section in others.items() if close[0] in section.model_fields]
-        return f"did you mean `{close[0]}`, of the provider {' or '.join(whose)}?"
-    return f"known keys here: {', '.join(known)}"
-
-
-def _keys_beside(location: Sequence[int | str], provider: str | None) -> list[str]:
-    if provider is not None:
-        return list(_BY_PROVIDER[str(location[0])][provider].model_fields)
-    model: type[BaseModel] = Study
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return []
-        model = field.annotation
-    return [key for key in model.model_fields if key not in {"name", "folder"}]

@@ -22,6 +22,7 @@ from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST, NeuronId
 from neuron_assets.tables.reading import SeenExcerpt, SeenNeuron
+from neuron_assets.tables.summarized import CHOSEN
 
 if TYPE_CHECKING:
     from neuron_assets.assets.forward_pass import OnePass
@@ -43,7 +44,8 @@ def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFr
     """
     there = set(summary["sample"])
     tables = (_table_of(summary, author, twin, sample) for sample in _SAMPLES if sample in there)
-    return Group(title, "", *(part for table in tables for part in (table, "")), _references(summary))
+    told = "\n".join([*_gains(summary), _references(summary)])
+    return Group(title, "", *(part for table in tables for part in (table, "")), told)
 
 
 def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sample: str) -> Table:
@@ -107,7 +109,7 @@ def neuron_text(seen: SeenNeuron, n_excerpts: int = 4, name: Callable[[NeuronId]
         if tokens:
             text.append(f"  {way} ", "dim")
             text.append(" ".join(f"'{visible(token)}'" for token in tokens) + "\n")
-    own = [row for row in seen.scores if row["candidate"] == 0]
+    own = [row for row in seen.scores if row["candidate"] == seen.candidate]
     for row in own:
         reason = f" ({row['failure']})" if row["failure"] else ""
         text.append(f"  {_SAMPLES[row['sample']]}: {_with_interval(_as_mean(row))}{visible(reason)}")
@@ -195,6 +197,25 @@ def _with_interval(row: Mapping[str, Any] | None) -> str:
         return f"{row['mean']:.2f} [-]"
     low, high = (f"{row[end]:.2f}".replace("0.", ".", 1) for end in ("mean_low", "mean_high"))
     return f"{row['mean']:.2f} [{low} {high}]"
+
+
+def _gains(summary: pl.DataFrame) -> Iterator[str]:
+    """Of each layer, where candidates were chosen between: the mean of the chosen ones, and its gain over the first."""
+    if CHOSEN not in summary["author"]:
+        return
+    yield "Chosen on calibration, mean score, and in parentheses its gain over the first candidate:"
+    for layer in summary["layer_index"].unique(maintain_order=True):
+        rows = [(_row(summary, layer, CHOSEN, sample), name) for sample, name in _SAMPLES.items()]
+        told = [f"{_number(row['mean'])} ({_gain(row)}) {name}" for row, name in rows if row is not None]
+        yield "\n".join([f"L{layer}  {told[0]}", *(f"{'':4}{each}" for each in told[1:])])
+
+
+def _gain(row: Mapping[str, Any]) -> str:
+    if row["gain"] is None:
+        return "no gain is known"
+    if row["gain_low"] is None:
+        return f"{row['gain']:+.3f} [-]"
+    return f"{row['gain']:+.3f} [{row['gain_low']:+.3f} {row['gain_high']:+.3f}]"
 
 
 def _references(summary: pl.DataFrame) -> str:

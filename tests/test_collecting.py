@@ -24,7 +24,7 @@ from tests.scenario import assets_of, make_project, write_study
 
 pytestmark = pytest.mark.slow
 
-N_ASSETS = len(assets_of(read_study(BUNDLED_STUDIES / "bundled" / "study.yaml")))
+N_ASSETS = len(assets_of(read_study(BUNDLED_STUDIES / "planted" / "study.yaml")))
 """Of any study that asks no model: each of them has a history once it was materialized."""
 
 

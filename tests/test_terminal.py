@@ -42,3 +42,23 @@ def test_of_a_metric_without_lower_bound_the_median_stands_below_the_mean() -> N
     assert "ablation -9.60 0.00 -9.60 - - 0" in lines
     assert "ablation, median 0.50 0.00 0.50 - - 0" in lines
     assert "mean ablation 3.0e-04 - 3.0e-04 - - 0" in lines
+
+
+def test_what_choosing_gained_is_told_by_layer() -> None:
+    nothing = {"n_neurons": 2, "n_undefined": 0, "mean_low": None, "mean_high": None}
+    rows = [
+        {"layer_index": 3, "author": author, "sample": sample, "mean": mean, **nothing}
+        | {"gain": gain, "gain_low": low, "gain_high": high}
+        for author, sample, mean, gain, low, high in (
+            ("rules", "top_and_random", 0.5, None, None, None),
+            ("rules", "random_only", 0.25, None, None, None),
+            ("chosen", "top_and_random", 0.75, 0.25, 0.125, 0.375),
+            ("chosen", "random_only", 0.25, 0.0, None, None),
+        )
+    ]
+    floats = dict.fromkeys(("mean", "mean_low", "mean_high", "gain", "gain_low", "gain_high"), pl.Float64)
+    console = Console(width=80, record=True)
+    console.print(score_tables(pl.DataFrame(rows, schema_overrides=floats), "title", "rules", None))
+    lines = console.export_text()
+
+    assert "L3  0.75 (+0.250 [+0.125 +0.375]) top-and-random\n    0.25 (+0.000 [-]) random-only" in lines

@@ -6,7 +6,6 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
 """
 
 from functools import partial
-from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -17,8 +16,9 @@ from neuron_assets.assets.forward_pass import ForwardPasses, Progress, Speed
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.run_tags import tag_run
+from neuron_assets.assets.several_tables import tables_out
 from neuron_assets.assets.shared_pass import FORWARD, SharedPass
-from neuron_assets.assets.specs import IO_MANAGER_KEY, Result, asset_attributes, asset_key, check_specs, hand_over
+from neuron_assets.assets.specs import Result, asset_key, check_specs, hand_over
 from neuron_assets.assets.subject_model import SUBJECT_FILES, noted, subject_files, subject_version
 from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.study import Study
@@ -30,7 +30,7 @@ BACKFILL_TAG = "dagster/backfill"
 def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{study.name}__activations",
-        outs={table: _out(study, table) for table in FORWARD},
+        outs=tables_out(study, FORWARD),
         ins={"excerpts": dg.AssetIn(asset_key(study, "excerpts"))},
         deps=[asset_key(study, "subject_model")],
         partitions_def=layer_partitions(study),
@@ -70,10 +70,3 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
 
 def _has_every_neuron(study: Study, frame: pl.DataFrame) -> list[Finding]:
     return [has_all(frame, neurons(range(study.n_units)))]
-
-
-def _out(study: Study, table: str) -> dg.AssetOut:
-    """Without partitions: a multi-asset has them once, for all its tables."""
-    attributes: dict[str, Any] = asset_attributes(study, table)
-    del attributes["partitions_def"]
-    return dg.AssetOut(key=asset_key(study, table), io_manager_key=IO_MANAGER_KEY, **attributes)

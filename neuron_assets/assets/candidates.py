@@ -18,19 +18,29 @@ from neuron_assets.tables.explained import candidates_frame
 
 def candidates_asset(study: Study) -> dg.AssetsDefinition:
     @table_asset(study, "candidates")
-    def candidates(context: dg.AssetExecutionContext, explanations: pl.DataFrame) -> Result:
+    def candidates(
+        context: dg.AssetExecutionContext,
+        explanations: pl.DataFrame,
+        **revised: pl.DataFrame,  # revised_explanations, where the study asks for them
+    ) -> Result:
         tag_run(context, study)
         began = time.monotonic()
         seed = study.controls.seed if study.controls.shuffled else None
         too_much = _over_broad(study) if study.controls.over_broad else None
-        frame = candidates_frame(explanations, study.explainer.label, control_seed=seed, over_broad=too_much)
+        frame = candidates_frame(
+            explanations,
+            study.explainer.label,
+            revised.get("revised_explanations"),
+            control_seed=seed,
+            over_broad=too_much,
+        )
         facts = (
             {"failures": frame["failure"].count(), "controls": int(frame["author"].is_in(CONTROLS).sum())}
             | made_by(frame)
             | seconds_since(began)
         )
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
-        expected = expected_candidates(explanations, study.controls)
+        expected = expected_candidates(explanations, study.controls, study.revision.rounds)
         yield from hand_over(context, study, "candidates", frame, lambda rows: [has_all(rows, expected)])
 
     return candidates

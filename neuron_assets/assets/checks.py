@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from neuron_assets.method.controls import CONTROLS, SHUFFLED_CONTROL
+from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.records import Split
 from neuron_assets.method.samples import Sample
 from neuron_assets.sections import ControlsSection
+from neuron_assets.tables.explained import of_chosen
 
 _MOST_CULPRITS = 10
 _ERRORS_OF_DOUBT = 2
@@ -104,6 +105,8 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "activations": ("schema", "complete"),
     "neuron_statistics": ("schema", "complete"),
     "explanations": ("schema", "complete", "failures"),
+    "counterexamples": ("schema", "complete"),
+    "revised_explanations": ("schema", "complete", "failures"),
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
@@ -192,14 +195,9 @@ def not_dropped(now: Mapping[str, float], before: Mapping[str, Any], most: float
     return Finding("not_dropped", not dropped, f"{said}; limit {most:g}", numbers)
 
 
-def own(scores: pl.DataFrame) -> pl.DataFrame:
-    """The scores of what the explainer wrote, without controls and lookups."""
-    return scores.filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
-
-
 def own_means(scores: pl.DataFrame) -> dict[str, float]:
-    """Of the explainer's own scores that are defined, by sample, named as in the layer's metadata."""
-    by_sample = own(scores).group_by("sample").agg(pl.col("ev_correlation").mean())
+    """Of the candidates that stand for their neurons, the scores that are defined, by sample, as in the metadata."""
+    by_sample = of_chosen(scores).group_by("sample").agg(pl.col("ev_correlation").mean())
     means: dict[str, float | None] = dict(by_sample.sort("sample").iter_rows())
     return {f"score_{sample}": round(mean, 4) for sample, mean in means.items() if mean is not None}
 
@@ -209,12 +207,21 @@ def neurons(indices: Sequence[int] | range) -> pl.DataFrame:
     return pl.DataFrame({"neuron_index": pl.Series(indices, dtype=pl.Int32)})
 
 
-def expected_candidates(explanations: pl.DataFrame, controls: ControlsSection) -> pl.DataFrame:
-    """Every explanation, and after those of its neuron its controls; a lone neuron cannot have a shuffled one."""
+def rounds_of(neuron_indices: Sequence[int], n_rounds: int) -> pl.DataFrame:
+    """The rows that must be there of these neurons' revisions."""
+    numbers = pl.DataFrame({"round": pl.Series(range(1, n_rounds + 1), dtype=pl.Int32)})
+    return neurons(neuron_indices).join(numbers, how="cross")
+
+
+def expected_candidates(explanations: pl.DataFrame, controls: ControlsSection, n_rounds: int = 0) -> pl.DataFrame:
+    """Every explanation, and after those of its neuron one a round, then its controls.
+
+    A lone neuron cannot have a shuffled one.
+    """
     written = explanations.select("neuron_index", candidate="sample")
     n_controls = int(controls.shuffled and written["neuron_index"].n_unique() > 1) + int(controls.over_broad)
     last = written.group_by("neuron_index").agg(pl.col("candidate").max())
-    more = [last.with_columns(pl.col("candidate") + number) for number in range(1, n_controls + 1)]
+    more = [last.with_columns(pl.col("candidate") + number) for number in range(1, n_rounds + n_controls + 1)]
     return pl.concat([written, *more])
 
 
@@ -224,7 +231,7 @@ def expected_simulations(candidates: pl.DataFrame, held_out: pl.DataFrame) -> pl
     return candidates.select("neuron_index", "candidate").join(pairs, on="neuron_index")
 
 
-def expected_scores(candidates: pl.DataFrame, lookups: Sequence[str], samples: Sequence[Sample]) -> pl.DataFrame:
+def expected_scores(candidates: pl.DataFrame, lookups: Sequence[str], samples: Sequence[str]) -> pl.DataFrame:
     """Every candidate and every lookup of its neuron in every sample."""
     simulated = candidates.select("neuron_index", "candidate", scorer=pl.lit("simulation"))
     looked_up = candidates.select("neuron_index", candidate=pl.lit(None, pl.Int32)).unique()

@@ -109,7 +109,8 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
     if isinstance(study.simulator, HostedSimulator):
         known = {layer: _excerpts(study, store, layer, indices) for layer, indices in neurons.items()}
         n_requests = sum(
-            _n_simulations(study, layer, indices, samples, known[layer]) for layer, indices in neurons.items()
+            _n_simulations(study, layer, indices, samples + study.revision.rounds, known[layer])
+            for layer, indices in neurons.items()
         )
         is_exact = all(excerpts is not None for excerpts in known.values())
         request = _request(study, "simulator", requests, store)

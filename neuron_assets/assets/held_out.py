@@ -26,7 +26,7 @@ SIMULATED = "simulated"
 def is_simulated(study: Study) -> pl.Expr:
     """Whether a row of `activations` is one of an excerpt that the neuron's candidates are simulated on."""
     exemplar = ((pl.col("kind") == "top") & (pl.col("rank") < study.scoring.top)) | (pl.col("kind") == "random")
-    pools: list[Split] = ["valid", "calibration"] if study.scoring.calibrates else ["valid"]
+    pools: list[Split] = ["valid", "calibration"] if study.simulates_calibration else ["valid"]
     simulated = exemplar & pl.col("split").is_in(pools)
     if study.scoring.at_natural_rate:
         simulated |= (pl.col("kind") == "natural") & (pl.col("split") == "valid")
@@ -47,12 +47,15 @@ def most_excerpts(study: Study) -> int:
     """How many excerpts of a neuron are simulated, if none is there twice."""
     splits, scoring = study.splits, study.scoring
     n_valid = scoring.top + splits.valid.random + (splits.natural if scoring.at_natural_rate else 0)
-    return n_valid + (scoring.top + splits.calibration.random if scoring.calibrates else 0)
+    return n_valid + (scoring.top + splits.calibration.random if study.simulates_calibration else 0)
 
 
 def simulated_in_words(study: Study) -> str:
-    scoring = study.scoring
-    parts = {"valid": True, "natural": scoring.at_natural_rate, "calibration": scoring.calibrates}
+    parts = {
+        "valid": True,
+        "natural": study.scoring.at_natural_rate,
+        "calibration": study.simulates_calibration,
+    }
     return ", ".join(name for name, wanted in parts.items() if wanted)
 
 
@@ -89,7 +92,7 @@ class Layer:
         valid = self._records("valid", neuron_indices)
         n = len(neuron_indices)
         natural = self._records("valid", neuron_indices, ("natural",)) if scoring.at_natural_rate else repeat(None, n)
-        calibration = self._fitted_on(neuron_indices) if scoring.calibrates else repeat(None, n)
+        calibration = self._fitted_on(neuron_indices) if self.study.simulates_calibration else repeat(None, n)
         for record, drawn, fitted in zip(valid, natural, calibration, strict=True):
             yield HeldOut(record, drawn, fitted, largest[record.neuron.neuron_index])
 

@@ -10,8 +10,8 @@ from neuron_assets.assets.plots import distribution_plot, summary_plot
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, summary_input, table_asset
 from neuron_assets.errors import NothingScored
-from neuron_assets.method.controls import CONTROLS
 from neuron_assets.study import Study
+from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.summarized import summary_frame
 
 
@@ -22,12 +22,11 @@ def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
         if not scores:
             raise NothingScored(study.name)
         together = pl.concat(scores.values())
-        frame = summary_frame(together, seed=study.scoring.seed, n_draws=study.scoring.draws)
+        frame = summary_frame(together, chooses=study.chooses, seed=study.scoring.seed, n_draws=study.scoring.draws)
         title = f"{study.name} · {labels(study, 'layer_summary')} · {len(scores)} of {len(study.layer_indices)} layers"
-        own = together.filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
         facts = {
             "trend_by_depth": dg.MetadataValue.md(summary_plot(frame, title)),
-            "distribution": dg.MetadataValue.md(distribution_plot(own, title)),
+            "distribution": dg.MetadataValue.md(distribution_plot(of_chosen(together), title)),
             "layers": len(scores),
             "layers_missing": len(study.layer_indices) - len(scores),
         }

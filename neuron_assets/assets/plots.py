@@ -45,7 +45,7 @@ def summary_plot(summary: pl.DataFrame, title: str) -> str:
 
 
 def distribution_plot(scores: pl.DataFrame, title: str) -> str:
-    """How the scores of the explainer's candidates are spread over each layer's neurons, as an image link."""
+    """How scores are spread over the neurons of each layer, as an image link."""
     figure, panels = _panels(title, "score", scores["sample"])
     for sample, panel in panels.items():
         rows = scores.filter(pl.col("sample") == sample).drop_nulls("ev_correlation")

@@ -34,6 +34,8 @@ class Prediction:
     scorer: str
     explainer: str
     simulator: str
+    explanation: str | None
+    """That was simulated; None where there was none, and for a lookup."""
     expected: Callable[[NeuronRecord], Float[np.ndarray, "excerpt token"]]
     """On the exemplars of a record of the neuron; NaN where an excerpt has no simulation."""
 
@@ -56,6 +58,7 @@ def of_candidates(candidates: pl.DataFrame, simulations: pl.DataFrame) -> Callab
                 scorer="simulation",
                 explainer=row["explainer"],
                 simulator=rows["simulator"][0],
+                explanation=row["explanation"],
                 expected=partial(simulated_matrix, rows),
             )
 
@@ -66,7 +69,7 @@ def of_lookups(shown: NeuronRecord, names: Iterable[str]) -> Iterator[Prediction
     """Tables of mean activations fitted on a neuron's `train` exemplars: the bar for an explanation in words."""
     once = shown.only(shown_rows(shown.exemplars)).exemplars
     for name in names:
-        yield Prediction(None, name, name, NOBODY, NOBODY, partial(_looked_up, LOOKUPS[name](once)))
+        yield Prediction(None, name, name, NOBODY, NOBODY, None, partial(_looked_up, LOOKUPS[name](once)))
 
 
 def _looked_up(lookup: UnigramLookup | BigramLookup, record: NeuronRecord) -> Float[np.ndarray, "excerpt token"]:

@@ -33,6 +33,8 @@ _REFRESHED = "neuron_assets/refresh"
 
 HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "explanations": ("explainer",),
+    "counterexamples": ("explainer",),
+    "revised_explanations": ("explainer",),
     "candidates": ("explainer",),
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),
@@ -75,6 +77,8 @@ class MadeByAnother(Condition[dg.AssetKey]):
     """The layers that hang on the work of another model than the one that the schedule saw, or on lost questions."""
 
     table: str
+    above: tuple[str, ...]
+    """It and those that it hangs on, as far as the study has them: what it no longer has was made by whomever."""
     on_by_default: bool
     """Whether the schedule runs where nobody has switched it on or off."""
 
@@ -92,10 +96,9 @@ class MadeByAnother(Condition[dg.AssetKey]):
         if not _is_on(instance, study, by_default=self.on_by_default):
             return dg.AutomationResult(context, context.get_empty_subset())
         seen = {role: seen_by_schedule(instance, study, role) for role in HANGS_ON[self.table]}
-        above = list(HANGS_ON)[: list(HANGS_ON).index(self.table) + 1]
         layers = {
             layer
-            for table in above
+            for table in self.above
             for layer, made in recorded(instance, dg.AssetKey([study, table])).items()
             if any(made.is_behind(role, seen[role]) for role in HANGS_ON[table])
         } & set(context.candidate_subset.expensively_compute_partition_keys())
@@ -134,7 +137,7 @@ def seen_by_schedule(instance: DagsterInstance, study: str, role: Role) -> Seen 
 
 def outdated_layers(instance: DagsterInstance, study: Study, role: Role, now: str) -> list[str]:
     """The layers of which some rows hang on another model in that role than the one that is there now."""
-    tables = [table for table, roles in HANGS_ON.items() if role in roles]
+    tables = [table for table, roles in HANGS_ON.items() if role in roles and table in tables_of(study)]
     found = {
         layer
         for table in tables
@@ -175,7 +178,11 @@ def conditions(study: Study) -> Mapping[str, Condition[dg.AssetKey]]:
     once = ~Condition.newly_requested().since(tick)
     on_by_default = not _costs_money(study)
     layer_at_rest = _layer_at_rest(study)
-    made_by_another = {table: MadeByAnother(table, on_by_default) & layer_at_rest & once for table in HANGS_ON}
+    hanging = tuple(table for table in HANGS_ON if table in tables_of(study))
+    made_by_another = {
+        table: MadeByAnother(table, hanging[: number + 1], on_by_default) & layer_at_rest & once
+        for number, table in enumerate(hanging)
+    }
     at_rest = ~Condition.in_progress() & ~Condition.any_deps_in_progress()
     once_each = ~Condition.newly_requested().since(tick | Condition.any_deps_updated())
     behind = {table: BehindARefresh(inputs) & at_rest & once_each for table, inputs in FOLLOWS.items()}

@@ -17,10 +17,10 @@ from neuron_assets.assets.checks import (
     few_undefined,
     has_all,
     not_dropped,
-    own,
     own_means,
     scored_apart,
 )
+from neuron_assets.assets.choices import decide
 from neuron_assets.assets.explainers import is_no_fault
 from neuron_assets.assets.held_out import HeldOut, Layer
 from neuron_assets.assets.history import last_materialization
@@ -41,9 +41,16 @@ from neuron_assets.assets.specs import (
 from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.intervals import neuron_intervals
-from neuron_assets.method.samples import judge, judge_natural, sampled_rows
+from neuron_assets.method.samples import CHOOSING, judge, judge_natural, sampled_rows
 from neuron_assets.study import Study
-from neuron_assets.tables.explained import Scored, scores_frame, simulated_matrix
+from neuron_assets.tables.explained import (
+    Scored,
+    of_chosen,
+    of_explainer,
+    reported,
+    scores_frame,
+    simulated_matrix,
+)
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import Corpus, activations_of, corpus, neuron_records, shown_documents
 from neuron_assets.tables.store import TableStore
@@ -80,7 +87,8 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         ]
         sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
         intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
-        made = scores_frame(scored, [None if one.judgement.sums is None else next(intervals) for one in scored])
+        ends = [one.interval if one.judgement.sums is None else next(intervals) for one in scored]
+        made = scores_frame(scored, ends)
         frame = pl.concat([*kept.values(), made]).sort(
             pl.col("candidate").is_null(), "neuron_index", "candidate", "scorer", "sample"
         )
@@ -108,7 +116,7 @@ def _kept(study: Study, store: TableStore, layer: str, neurons: Sequence[int]) -
     lineage = lineages(study)["scores"]
     everything = store.current(study.name, "scores", lineage, layer)
     lookups = store.current(study.name, "scores", lineage, layer, but_for={"candidates", "simulations"})
-    wanted = pl.col("scorer").is_in(study.scoring.scorers) & pl.col("sample").is_in(study.scoring.samples)
+    wanted = pl.col("scorer").is_in(study.scoring.scorers) & pl.col("sample").is_in(_samples(study, "simulation"))
     if everything is not None:
         rows = everything.filter(wanted)
     elif lookups is not None:
@@ -118,15 +126,27 @@ def _kept(study: Study, store: TableStore, layer: str, neurons: Sequence[int]) -
     return {
         scorer: of_scorer
         for (scorer,), of_scorer in rows.partition_by("scorer", as_dict=True).items()
-        if of_scorer["sample"].n_unique() == len(study.scoring.samples)
+        if of_scorer["sample"].n_unique() == len(_samples(study, str(scorer)))
     }
+
+
+def _samples(study: Study, scorer: str) -> Sequence[str]:
+    """Of the rows of a scorer, those included that candidates are chosen by."""
+    return (*study.scoring.samples, CHOOSING) if study.chooses and scorer == "simulation" else study.scoring.samples
 
 
 def _of_candidates(layer: Layer, candidates: pl.DataFrame, simulations: pl.DataFrame) -> Iterator[Scored]:
     predictions = of_candidates(candidates, simulations)
     for held in layer.held_out(candidates["neuron_index"].unique().to_list()):
-        for prediction in predictions(held.valid.neuron.neuron_index):
-            yield from _scored(layer, held, prediction)
+        of_neuron = list(predictions(held.valid.neuron.neuron_index))
+        decision = decide(layer.study, held, of_neuron)
+        for one in of_neuron:
+            stands = one.candidate == decision.candidate
+            yield from _scored(layer, held, one, stands=stands)
+            if one.candidate is not None and one.candidate in decision.judgements:
+                chosen_by = decision.judgements[one.candidate]
+                whose = (held.valid.neuron, one.candidate, one.author, stands, one.scorer)
+                yield Scored(*whose, CHOOSING, one.explainer, one.simulator, *chosen_by)
 
 
 def _of_lookups(layer: Layer, candidates: pl.DataFrame, kept: Mapping[str, pl.DataFrame]) -> Iterator[Scored]:
@@ -143,8 +163,8 @@ def _of_lookups(layer: Layer, candidates: pl.DataFrame, kept: Mapping[str, pl.Da
             yield from _scored(layer, held, prediction)
 
 
-def _scored(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[Scored]:
-    """By sample."""
+def _scored(layer: Layer, held: HeldOut, prediction: Prediction, *, stands: bool = False) -> Iterator[Scored]:
+    """By sample; whether it stands for its neuron."""
     record, scoring = held.valid, layer.study.scoring
     simulated = prediction.expected(record)
     judged = {
@@ -153,7 +173,7 @@ def _scored(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[Sco
     }
     if (drawn := held.natural) is not None:
         judged["natural_rate"] = judge_natural(drawn, prediction.expected(drawn), layer.active(held, drawn))
-    whose = (prediction.candidate, prediction.author, prediction.scorer)
+    whose = (prediction.candidate, prediction.author, stands, prediction.scorer)
     models = (prediction.explainer, prediction.simulator)
     for sample, judgement in judged.items():
         yield Scored(record.neuron, *whose, sample, *models, judgement)
@@ -167,24 +187,36 @@ def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, before: 
     limits, lookups = study.checks, [name for name in LOOKUPS if name in study.scoring.scorers]
     without_text = candidates.filter(is_no_fault())
     # At the natural rate a neuron that is hardly ever active has no score, whatever is said of it.
-    judged = own(frame).filter(pl.col("sample") != "natural_rate")
+    judged = of_explainer(frame).filter(pl.col("sample") != "natural_rate")
     n_left_out = judged.height
     judged = judged.join(without_text, on=("neuron_index", "candidate"), how="anti")
     n_left_out -= judged.height
     return [
-        has_all(frame, expected_scores(candidates, lookups, study.scoring.samples)),
+        has_all(frame, _expected(study, candidates, lookups)),
         few_undefined(judged, n_left_out, limits.most_undefined),
         control_near_zero(frame, limits.most_control),
         not_dropped(own_means(frame), before, limits.most_drop),
     ]
 
 
+def _expected(study: Study, candidates: pl.DataFrame, lookups: Sequence[str]) -> pl.DataFrame:
+    scored = expected_scores(candidates, lookups, study.scoring.samples)
+    if not study.chooses:
+        return scored
+    contenders = candidates.filter(~pl.col("author").is_in(CONTROLS))
+    return pl.concat([scored, expected_scores(contenders, (), (CHOOSING,))])
+
+
 def _facts(study: Study, frame: pl.DataFrame) -> dict[str, Any]:
-    """Means of the defined scores, the explainer's own and its references', and how many are in none of them."""
-    whose = frame.with_columns(pl.col("author").replace_strict(REFERENCES, default="score"))
+    """Means of the defined scores, the explainer's own and its references', and how many are in none of them.
+
+    Its own are of the candidates that stand for their neurons.
+    """
+    references = reported(frame).filter(pl.col("author").is_in(list(REFERENCES)))
+    own = of_chosen(frame)
+    whose = pl.concat([own, references]).with_columns(pl.col("author").replace_strict(REFERENCES, default="score"))
     means = whose.group_by("author", "sample", maintain_order=True).agg(pl.col("ev_correlation").mean()).drop_nulls()
     undefined = whose.filter(pl.col("failure").is_not_null())["author"]
-    own = whose.filter(pl.col("author") == "score")
     return {
         "explainer": brief(own["explainer"][0] if own.height else study.explainer_identity),
         "simulator": brief(own["simulator"][0] if own.height else study.simulator_identity),
@@ -203,9 +235,7 @@ def _best_and_worst(  # noqa: PLR0913, PLR0917  # all that a picture is made of
     frame: pl.DataFrame,
 ) -> dict[str, dg.MetadataValue]:
     """Neurons by their top-and-random score, and the best and the worst in colour; nothing where none has one."""
-    own = frame.filter(
-        (pl.col("sample") == "top_and_random") & (pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS)
-    )
+    own = of_chosen(frame).filter(pl.col("sample") == "top_and_random")
     keys = ("layer_index", "neuron_index", "candidate")
     texts_of = candidates.select(*keys, "explanation")
     ranked = own.drop_nulls("ev_correlation").join(texts_of, on=keys).sort("ev_correlation", descending=True)

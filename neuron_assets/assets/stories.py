@@ -32,8 +32,23 @@ kept; a question that was answered once is never paid for again.
 
 **Costs** one question a neuron where a language model explains: `requests`, `tokens_in`, `dollars`. When launching,
 `per_layer` or `all` under *Config* explain more neurons.""",
+    "counterexamples": """
+**Made** from one half of the documents of the `calibration` pool, which no explanation was fitted to: of each neuron
+the excerpts that cost its explanation's score most. Always together with `revised_explanations`.
+
+**Look at** `counterexamples` under Metadata, and in the table at `fault`: `fires` or `silent`, each wrongly.
+
+**Costs** seconds where `rules` explain.""",
+    "revised_explanations": """
+**Made** by the explainer once more, with the counterexamples in sight. Whether the new text is better is decided on the
+other half of the `calibration` documents, and told on `valid`.
+
+**Look at** `changed` under Metadata: how many texts are not what they were.
+
+**Costs** what explaining costs, once a round.""",
     "candidates": """
-**Made** from the explanations as they are, and a control beside each: the same neuron with another neuron's text.
+**Made** from the explanations as they are, revised ones after them, and a control beside each: the same neuron with
+another neuron's text.
 
 **Look at** `controls` under Metadata.
 

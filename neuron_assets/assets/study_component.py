@@ -25,6 +25,7 @@ from neuron_assets.assets.layer_summary import layer_summary_asset
 from neuron_assets.assets.metrics import metrics_asset
 from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.refreshing import conditions, refresh
+from neuron_assets.assets.revised import revised_asset
 from neuron_assets.assets.scores import scores_asset
 from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
@@ -54,6 +55,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             excerpts_asset(study),
             activations_asset(study, wait_for.get("activations")),
             explanations_asset(study, wait_for.get("explanations")),
+            *([revised_asset(study)] if study.revises else []),
             candidates_asset(study),
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),

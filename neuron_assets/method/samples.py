@@ -19,6 +19,10 @@ from neuron_assets.method.scoring import Score, document_sums, score
 
 Sample = Literal["top_and_random", "random_only", "natural_rate"]
 SAMPLES: tuple[Sample, ...] = get_args(Sample)
+"""What is reported."""
+
+CHOOSING: Literal["choosing"] = "choosing"
+"""The excerpts of `calibration` that the choice between candidates is made on (`choosing.py`): never reported."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,9 +39,23 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "explanation": _ACTIVATIONS,
         "failure": _ACTIVATIONS,
     },
+    "counterexamples": {
+        **_same("explanations", "layer_index", "neuron_index"),
+        **_same("activations", "excerpt_index", "activations"),
+        **_same("excerpts", "tokens"),
+        **dict.fromkeys(("number", "token", "fault", "cost", "failure"), (*_ACTIVATIONS, "explanations.explanation")),
+    },
+    "revised_explanations": {
+        **_same("explanations", "layer_index", "neuron_index", "explainer"),
+        **dict.fromkeys(("explanation", "failure"), (*_ACTIVATIONS, "explanations.explanation")),
+    },
     "candidates": {
-        **_same("explanations", "layer_index", "neuron_index", "explainer", "explanation", "failure"),
-        "candidate": ("explanations.sample",),
+        **{
+            column: (f"explanations.{column}", f"revised_explanations.{column}")
+            for column in ("layer_index", "neuron_index", "explainer", "explanation", "failure")
+        },
+        "candidate": ("explanations.sample", "revised_explanations.round"),
+        **_same("revised_explanations", "parent"),
         "taken_from": ("explanations.neuron_index",),
     },
     "simulations": {
@@ -55,6 +69,7 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **_same("candidates", "layer_index", "neuron_index", "candidate", "author", "explainer"),
         **_same("simulations", "simulator"),
         **dict.fromkeys(("ev_correlation", "r2", "absolute_deviation"), _AGREEMENT),
+        "chosen": (*_AGREEMENT, "candidates.explanation"),
         **dict.fromkeys(("ev_correlation_low", "ev_correlation_high", "interval_failure", "document_sums"), _INTERVAL),
         "failure": (*_AGREEMENT, "simulations.failure", "neuron_statistics.maximum"),
         "n_excerpts": ("activations.excerpt_index",),
@@ -81,6 +96,9 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **_same("scores", "layer_index", "author", "scorer", "sample", "explainer", "simulator"),
         "n_neurons": ("scores.neuron_index",),
         **dict.fromkeys(("mean_low", "mean_high", "interval_failure"), ("scores.document_sums",)),
+        **dict.fromkeys(
+            ("gain", "gain_low", "gain_high", "gain_failure"), (*_SCORES, "scores.chosen", "scores.document_sums")
+        ),
         **dict.fromkeys(("mean", "n_undefined", "quantile_10", "median", "quantile_90", "share_above_half"), _SCORES),
         **dict.fromkeys(("best_neuron", "worst_neuron"), (*_SCORES, "scores.neuron_index")),
     },

@@ -5,19 +5,22 @@ Here: the tables below `activations`. Not here: excerpts and activations (`rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL, lenders
+from neuron_assets.method.controls import CONTROLS, OVER_BROAD_CONTROL, SHUFFLED_CONTROL, lenders
 from neuron_assets.method.intervals import Interval
 from neuron_assets.method.records import Answer, NeuronId, NeuronRecord
-from neuron_assets.method.samples import Judgement, Sample
+from neuron_assets.method.samples import SAMPLES, Judgement, Sample
 from neuron_assets.method.simulating.simulated import SimulatedExcerpt
 from neuron_assets.tables.rows import frame, matrix, sums_as_lists
 from neuron_assets.tables.schemas import empty
+
+REVISION = "revision"
+"""The author of a candidate that was made from another one."""
 
 NOBODY = "none"
 """Stands for the explainer and simulator of a lookup, which has neither."""
@@ -46,9 +49,16 @@ def explanations_frame(
 
 
 def candidates_frame(
-    explanations: pl.DataFrame, author: str, *, control_seed: int | None, over_broad: str | None
+    explanations: pl.DataFrame,
+    author: str,
+    revised: pl.DataFrame | None = None,
+    *,
+    control_seed: int | None,
+    over_broad: str | None,
 ) -> pl.DataFrame:
-    """Each explanation as a candidate of its neuron; then a shuffled control, if there is a seed; then `over_broad`.
+    """Each explanation as a candidate of its neuron, then the revised ones by round, then its controls.
+
+    First a shuffled control, if there is a seed; then `over_broad`.
 
     The shuffled control borrows another neuron's first explanation. A lone neuron has none.
     """
@@ -65,8 +75,20 @@ def candidates_frame(
     )
     if explanations.is_empty():
         return own
+    if revised is not None:
+        own = pl.concat([own, _with_numbers(revised, own)]).sort("neuron_index", "candidate")
     with_shuffled = own if control_seed is None else _with_shuffled(own, control_seed)
     return with_shuffled if over_broad is None else _with_over_broad(with_shuffled, over_broad)
+
+
+def _with_numbers(revised: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
+    last = first.group_by("neuron_index").agg(pl.col("candidate").max().alias("last"))
+    columns = {
+        "candidate": pl.col("last") + pl.col("round"),
+        "author": pl.lit(REVISION),
+        "taken_from": pl.lit(None, pl.Int32),
+    }
+    return revised.join(last, on="neuron_index").with_columns(**columns).select(first.columns)
 
 
 def _with_over_broad(candidates: pl.DataFrame, text: str) -> pl.DataFrame:
@@ -102,11 +124,14 @@ class Scored:
     neuron: NeuronId
     candidate: int | None
     author: str
+    chosen: bool
     scorer: str
-    sample: Sample
+    sample: Sample | Literal["choosing"]
     explainer: str
     simulator: str
     judgement: Judgement
+    interval: Interval | None = None
+    """Where it is known without drawing documents: that there is none, and why."""
 
 
 def simulations_frame(
@@ -166,6 +191,7 @@ def _score_row(one: Scored, interval: Interval | None) -> dict[str, Any]:
         "neuron_index": one.neuron.neuron_index,
         "candidate": one.candidate,
         "author": one.author,
+        "chosen": one.chosen,
         "scorer": one.scorer,
         "sample": one.sample,
         "explainer": one.explainer,
@@ -182,3 +208,20 @@ def _score_row(one: Scored, interval: Interval | None) -> dict[str, Any]:
         "interval_failure": interval.failure if interval else "there is no score",
         "document_sums": sums_as_lists(sums.top, sums.random) if sums else [],
     }
+
+
+def reported(scores: pl.DataFrame) -> pl.DataFrame:
+    """Without those that candidates were chosen by."""
+    return scores.filter(pl.col("sample").is_in(SAMPLES))
+
+
+def of_explainer(scores: pl.DataFrame) -> pl.DataFrame:
+    """The reported scores of what the explainer wrote, without controls and lookups."""
+    return reported(scores).filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
+
+
+def of_chosen(scores: pl.DataFrame) -> pl.DataFrame:
+    """Of those the ones that stand for their neuron; where none was chosen, as none has a text, the first."""
+    own = of_explainer(scores)
+    first = pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index")
+    return own.filter(pl.col("chosen") | (first & ~pl.col("chosen").any().over("layer_index", "neuron_index")))

@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from neuron_assets.method.records import NeuronId, Split
+from neuron_assets.method.samples import SAMPLES
+from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
@@ -35,6 +37,8 @@ class SeenNeuron:
     """What the tables say of one neuron. Without an explanation the neuron was harvested only."""
 
     neuron: NeuronId
+    candidate: int
+    """Which of its candidates is shown: the one that stands for it, or the first."""
     explainer: str
     explanation: str | None
     failure: str | None
@@ -48,31 +52,35 @@ class SeenNeuron:
 def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split = "valid") -> SeenNeuron:
     """Reads one neuron's rows; raises MissingTable where its layer was not harvested."""
     of_neuron = pl.col("neuron_index") == neuron.neuron_index
-    candidates = _rows(store, study, "candidates", key, of_neuron & (pl.col("candidate") == 0))
-    scores = _rows(store, study, "scores", key, of_neuron)
+    scores = _rows(store, study, "scores", key, of_neuron & pl.col("sample").is_in(SAMPLES))
+    stands = 0 if scores is None else max(scores.filter("chosen")["candidate"], default=0)
+    candidates = _rows(store, study, "candidates", key, of_neuron & (pl.col("candidate") == stands))
     statistics = _rows(store, study, "neuron_statistics", key, of_neuron)
     pushes = [] if statistics is None else statistics.select("pushes_up", "pushes_down").to_dicts()
     up, down = (tuple(pushes[0][way] or ()) if pushes else () for way in ("pushes_up", "pushes_down"))
-    first = candidates.row(0, named=True) if candidates is not None and candidates.height else None
+    shown = candidates.row(0, named=True) if candidates is not None and candidates.height else None
     return SeenNeuron(
         neuron=neuron,
-        explainer=first["explainer"] if first else "none",
-        explanation=first["explanation"] if first else None,
-        failure=first["failure"] if first else NOT_EXPLAINED,
+        candidate=stands,
+        explainer=shown["explainer"] if shown else "none",
+        explanation=shown["explanation"] if shown else None,
+        failure=shown["failure"] if shown else NOT_EXPLAINED,
         scores=tuple(() if scores is None else scores.drop("document_sums").to_dicts()),
-        excerpts=_excerpts(store, study, key, neuron, split),
+        excerpts=_excerpts(store, study, key, neuron, split, stands),
         pushes_up=up,
         pushes_down=down,
     )
 
 
-def _excerpts(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split) -> tuple[SeenExcerpt, ...]:
+def _excerpts(  # noqa: PLR0913, PLR0917  # where, and of what
+    store: TableStore, study: str, key: str, neuron: NeuronId, split: Split, candidate: int
+) -> tuple[SeenExcerpt, ...]:
     of_neuron = pl.col("neuron_index") == neuron.neuron_index
     path = store.path(study, "activations", key)
     rows = read_table(path, "activations", of_neuron & (pl.col("split") == split) & (pl.col("kind") != "natural"))
     texts = read_table(store.path(study, "excerpts"), "excerpts").select("excerpt_index", "document", "tokens")
     rows = rows.join(texts, on="excerpt_index", maintain_order="left")
-    simulations = _rows(store, study, "simulations", key, of_neuron & (pl.col("candidate") == 0))
+    simulations = _rows(store, study, "simulations", key, of_neuron & (pl.col("candidate") == candidate))
     expected = {} if simulations is None else dict(simulations.select("excerpt_index", "simulated").iter_rows())
     found = []
     for row in rows.to_dicts():
@@ -90,13 +98,12 @@ def _excerpts(store: TableStore, study: str, key: str, neuron: NeuronId, split: 
     return tuple(found)
 
 
-def best_neurons(store: TableStore, study: str, keys: list[str], author: str, n: int) -> list[NeuronId]:
+def best_neurons(store: TableStore, study: str, keys: list[str], n: int) -> list[NeuronId]:
     """The neurons of highest top-and-random score of these layers, the highest first."""
-    mine = (
-        (pl.col("sample") == "top_and_random") & (pl.col("author") == author) & pl.col("ev_correlation").is_not_null()
-    )
-    tables = [_rows(store, study, "scores", key, mine) for key in keys]
-    rows = [table.select("layer_index", "neuron_index", "ev_correlation") for table in tables if table is not None]
+    judged = pl.col("sample") == "top_and_random"
+    tables = [_rows(store, study, "scores", key, judged) for key in keys]
+    columns = ("layer_index", "neuron_index", "ev_correlation")
+    rows = [of_chosen(table).select(columns).drop_nulls() for table in tables if table is not None]
     if not rows:
         return []
     best = pl.concat(rows).sort("ev_correlation", descending=True, maintain_order=True).head(n)

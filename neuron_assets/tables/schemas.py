@@ -1,6 +1,6 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table. Not here: what all models share (`schema_bases.py`), the model of `spending`
+Here: one pandera model a table. Not here: what models share (`table_models.py`), the model of `spending`
 (`spending_schema.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
@@ -10,13 +10,13 @@ import pandera.polars as pa
 import polars as pl
 
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
-from neuron_assets.method.samples import SAMPLES
-from neuron_assets.tables.schema_bases import OfNeurons as _OfNeurons
-from neuron_assets.tables.schema_bases import Table as _Table
+from neuron_assets.method.samples import CHOOSING, SAMPLES
+from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
+from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
 
 
-class Excerpts(_Table):
+class Excerpts(Table):
     """The corpus, cut into pieces of equal length."""
 
     excerpt_index: pl.Int32 = pa.Field(ge=0, unique=True, description="Place in the one shuffled order.")
@@ -31,7 +31,7 @@ class Excerpts(_Table):
     )
 
 
-class Activations(_OfNeurons):
+class Activations(OfNeurons):
     """For every neuron, the excerpts that were kept for it and what it did on each of their tokens."""
 
     split: pl.String = pa.Field(isin=list(SPLITS), description="Pool of documents.")
@@ -47,7 +47,7 @@ class Activations(_OfNeurons):
     )
 
 
-class NeuronStatistics(_OfNeurons):
+class NeuronStatistics(OfNeurons):
     """What each neuron does over the `train` pool: the one that may be known while explaining."""
 
     n_tokens: pl.Int64 = pa.Field(ge=1, description="Tokens of the train pool.")
@@ -79,13 +79,7 @@ class NeuronStatistics(_OfNeurons):
     )
 
 
-class _WithExplanation(_OfNeurons):
-    @pa.dataframe_check(name="an explanation or a failure, never both")
-    def explained_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
-        return data.lazyframe.select(pl.col("explanation").is_null() != pl.col("failure").is_null())
-
-
-class Explanations(_WithExplanation):
+class Explanations(WithExplanation):
     """What the explainer says of each neuron that was asked for."""
 
     sample: pl.Int32 = pa.Field(ge=0, description="Number of the explanation, where the explainer gives several.")
@@ -94,13 +88,13 @@ class Explanations(_WithExplanation):
     failure: pl.String = pa.Field(nullable=True, description="Why there is no explanation.")
 
 
-class Candidates(_WithExplanation):
+class Candidates(WithExplanation):
     """The explanations that are simulated and scored, and the controls beside them."""
 
     candidate: pl.Int32 = pa.Field(ge=0, description="Number of the candidate, from 0, within its neuron.")
     parent: pl.Int32 = pa.Field(nullable=True, ge=0, description="Candidate of the same neuron that it was made from.")
     author: pl.String = pa.Field(
-        description='Who wrote it; `shuffled_control`: another neuron\'s text; `over_broad_control`: "most words".'
+        description='Who wrote it; `revision`; `shuffled_control`: another\'s text; `over_broad_control`: "most words".'
     )
     taken_from: pl.Int32 = pa.Field(
         nullable=True, ge=0, description="For a shuffled control: neuron_index of the neuron whose text it is."
@@ -110,7 +104,7 @@ class Candidates(_WithExplanation):
     failure: pl.String = pa.Field(nullable=True, description="Why there is no text.")
 
 
-class Simulations(_OfNeurons):
+class Simulations(OfNeurons):
     """What the simulator, reading a candidate's text only, expects on each token of each held-out excerpt."""
 
     candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
@@ -132,13 +126,19 @@ class Simulations(_OfNeurons):
         return data.lazyframe.select(pl.col("simulated").is_null() != pl.col("failure").is_null())
 
 
-class Scores(_OfNeurons):
+class Scores(OfNeurons):
     """How well each simulation agrees with what the neuron did."""
 
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
+    chosen: pl.Boolean = pa.Field(
+        description="Whether it stands for its neuron: the best of several on `calibration`, or its only one."
+    )
     scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
-    sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
+    sample: pl.String = pa.Field(
+        isin=[*SAMPLES, CHOOSING],
+        description="Which held-out excerpts were used; on `choosing` candidates were chosen, it enters no mean.",
+    )
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
     simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for a lookup.")
     ev_correlation: pl.Float64 = pa.Field(
@@ -167,7 +167,7 @@ class Scores(_OfNeurons):
         return data.lazyframe.select(pl.col("ev_correlation").is_null() != pl.col("failure").is_null())
 
 
-class Ablations(_OfNeurons):
+class Ablations(OfNeurons):
     """How far a neuron moves what the subject says next, where it does something else than it did.
 
     Divergences are Jensen-Shannon's, in nats, from the next-token distributions of the true pass; means over tokens.
@@ -191,7 +191,7 @@ class Ablations(_OfNeurons):
         return data.lazyframe.select(pl.col("divergence_simulated").is_null() != pl.col("failure").is_null())
 
 
-class Metrics(_OfNeurons):
+class Metrics(OfNeurons):
     """How good each simulation is beside its correlation: once calibrated, and on text as it comes."""
 
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
@@ -219,11 +219,13 @@ class Metrics(_OfNeurons):
         return data.lazyframe.select(pl.col("value").is_null() != pl.col("failure").is_null())
 
 
-class LayerSummary(_Table):
+class LayerSummary(Table):
     """The scores of each layer, by scorer and sample."""
 
     layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
-    author: pl.String = pa.Field(description="Author of the candidates, shuffled_control, or the name of a lookup.")
+    author: pl.String = pa.Field(
+        description="Author of the candidates, a control, the name of a lookup; `chosen`: the best of each neuron."
+    )
     scorer: pl.String = pa.Field(description="simulation, unigram_lookup or bigram_lookup.")
     sample: pl.String = pa.Field(isin=list(SAMPLES), description="Which held-out excerpts were used.")
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
@@ -240,6 +242,12 @@ class LayerSummary(_Table):
     share_above_half: pl.Float64 = pa.Field(nullable=True, ge=0, le=1, description="Share of scores above 0.5.")
     best_neuron: pl.Int32 = pa.Field(nullable=True, ge=0, description="neuron_index of the highest score.")
     worst_neuron: pl.Int32 = pa.Field(nullable=True, ge=0, description="neuron_index of the lowest score.")
+    gain: pl.Float64 = pa.Field(
+        nullable=True, description="Of `chosen`: mean difference to the first candidate, over neurons with both scores."
+    )
+    gain_low: pl.Float64 = pa.Field(nullable=True, description="Lower end of its 95 % interval: documents and neurons.")
+    gain_high: pl.Float64 = pa.Field(nullable=True, description="Upper end of its 95 % interval.")
+    gain_failure: pl.String = pa.Field(nullable=True, description="Of `chosen`: why there is no gain, or no interval.")
 
 
 SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
@@ -247,6 +255,8 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "activations": Activations,
     "neuron_statistics": NeuronStatistics,
     "explanations": Explanations,
+    "counterexamples": Counterexamples,
+    "revised_explanations": RevisedExplanations,
     "candidates": Candidates,
     "simulations": Simulations,
     "scores": Scores,
@@ -261,6 +271,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "activations": ("layer_index", "neuron_index", "split", "kind", "rank"),
     "neuron_statistics": ("layer_index", "neuron_index"),
     "explanations": ("layer_index", "neuron_index", "sample"),
+    "counterexamples": ("layer_index", "neuron_index", "round", "number"),
+    "revised_explanations": ("layer_index", "neuron_index", "round"),
     "candidates": ("layer_index", "neuron_index", "candidate"),
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),

@@ -6,7 +6,7 @@ Here: its columns. Not here: the ledger that it is made from (`language_models/l
 import pandera.polars as pa
 import polars as pl
 
-from neuron_assets.tables.schema_bases import Table
+from neuron_assets.tables.table_models import Table
 
 
 class Spending(Table):

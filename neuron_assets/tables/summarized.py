@@ -8,39 +8,76 @@ from typing import Any
 import polars as pl
 
 from neuron_assets.method.intervals import NeuronSums
+from neuron_assets.method.paired import layer_difference
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.summary import LayerScores, summarize
+from neuron_assets.tables.explained import of_chosen, of_explainer, reported
 from neuron_assets.tables.rows import frame, sums_from_lists
 from neuron_assets.tables.schemas import empty
 
 _GROUP = ("layer_index", "author", "scorer", "sample", "explainer", "simulator")
+_NO_GAIN: dict[str, Any] = dict.fromkeys(("gain", "gain_low", "gain_high", "gain_failure"))
+
+CHOSEN = "chosen"
+"""As author: the candidates that stand for their neurons, whoever wrote them."""
 
 
-def summary_frame(scores: pl.DataFrame, *, seed: int, n_draws: int) -> pl.DataFrame:
-    """One row a layer, author, scorer and sample; of several candidates of one author, the first."""
-    first = scores.filter(
+def summary_frame(scores: pl.DataFrame, *, chooses: bool, seed: int, n_draws: int) -> pl.DataFrame:
+    """One row a layer, author, scorer and sample; of several candidates of one author, the first.
+
+    Where candidates were chosen between, the chosen ones are an author of their own, with what was gained by it.
+    """
+    told = reported(scores)
+    first = told.filter(
         pl.col("candidate").is_null()
         | (pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index", "author", "sample"))
     )
-    rows = []
-    for key, group in first.group_by(_GROUP, maintain_order=True):
-        found = summarize(
-            group["neuron_index"].to_list(), group["ev_correlation"].to_list(), _sums(group), seed=seed, n_draws=n_draws
-        )
-        rows.append(dict(zip(_GROUP, key, strict=True)) | _row(found))
+    rows = [
+        dict(zip(_GROUP, key, strict=True)) | _row(_summarized(group, seed, n_draws)) | _NO_GAIN
+        for key, group in first.group_by(_GROUP, maintain_order=True)
+    ]
+    if chooses:
+        rows += _rows_of_chosen(scores, seed, n_draws)
     if not rows:
         return empty("layer_summary")
     table = frame("layer_summary", {name: [row[name] for row in rows] for name in rows[0]})
     return table.sort("layer_index", "author", "scorer", "sample")
 
 
-def _sums(group: pl.DataFrame) -> list[NeuronSums]:
-    found = []
-    for row in group.filter(pl.col("ev_correlation").is_not_null()).to_dicts():
-        top, random = sums_from_lists(row["document_sums"])
-        neuron = NeuronId(row["layer_index"], row["neuron_index"])
-        found.append(NeuronSums(neuron, top if len(top.sums) else None, random))
-    return found
+def _rows_of_chosen(scores: pl.DataFrame, seed: int, n_draws: int) -> list[dict[str, Any]]:
+    whose = [name for name in _GROUP if name != "explainer"]
+    best = of_chosen(scores).with_columns(author=pl.lit(CHOSEN))
+    first = of_explainer(scores).filter(
+        pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index")
+    )
+    rows = []
+    for key, group in best.sort("neuron_index").group_by(whose, maintain_order=True):
+        facts = dict(zip(whose, key, strict=True))
+        explainers = " + ".join(group["explainer"].unique().sort())
+        neurons = group.select("layer_index", "neuron_index", "sample")
+        before = neurons.join(first, on=neurons.columns, how="left", maintain_order="left")
+        found = layer_difference(_each(before), _each(group), seed=seed, n_draws=n_draws)
+        gain = {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
+        rows.append(facts | {"explainer": explainers} | _row(_summarized(group, seed, n_draws)) | gain)
+    return rows
+
+
+def _summarized(group: pl.DataFrame, seed: int, n_draws: int) -> LayerScores:
+    sums = [each for each in _each(group) if each is not None]
+    return summarize(
+        group["neuron_index"].to_list(), group["ev_correlation"].to_list(), sums, seed=seed, n_draws=n_draws
+    )
+
+
+def _each(group: pl.DataFrame) -> list[NeuronSums | None]:
+    """The sums of each row, None where it has no score."""
+    return [None if row["ev_correlation"] is None else _sums(row) for row in group.to_dicts()]
+
+
+def _sums(row: dict[str, Any]) -> NeuronSums:
+    top, random = sums_from_lists(row["document_sums"])
+    neuron = NeuronId(row["layer_index"], row["neuron_index"])
+    return NeuronSums(neuron, top if len(top.sums) else None, random)
 
 
 def _row(found: LayerScores) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from neuron_assets.assets.checks import (
     neurons,
     not_dropped,
     one_pool_each,
-    own,
     own_means,
     scored_apart,
 )
@@ -32,6 +31,7 @@ from neuron_assets.lineage import tables_of
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.sections import ControlsSection
 from neuron_assets.study import Study
+from neuron_assets.tables.explained import of_chosen, of_explainer
 from neuron_assets.tables.store import TableStore
 from tests.scenario import make_project
 from tests.served_tables import make
@@ -185,8 +185,8 @@ def test_undefined_scores_beyond_the_limit_are_found_and_do_not_block(tables: Ta
     scores = tables["scores"].with_columns(ev_correlation=pl.lit(0.5))
     without = scores.with_columns(ev_correlation=pl.lit(None, pl.Float64), failure=pl.lit("constant"))
 
-    assert few_undefined(own(scores), 0, 0.0).passed
-    found = few_undefined(own(without), 0, 0.9)
+    assert few_undefined(of_explainer(scores), 0, 0.0).passed
+    found = few_undefined(of_explainer(without), 0, 0.9)
     assert not found.passed
     assert not found.blocks
     assert found.numbers["share"] == 1.0
@@ -220,7 +220,7 @@ def test_one_sample_far_from_zero_is_enough() -> None:
 
 
 def test_without_two_scores_of_controls_there_is_nothing_to_say(tables: Tables) -> None:
-    for scores in (controls([]), controls([0.9]), controls([0.9, None]), own(tables["scores"])):
+    for scores in (controls([]), controls([0.9]), controls([0.9, None]), of_explainer(tables["scores"])):
         found = control_near_zero(scores, 0.0)
 
         assert found.passed
@@ -243,17 +243,21 @@ def test_a_mean_that_dropped_is_a_warning_and_the_first_one_passes(tables: Table
     assert not_dropped({name: mean + 0.5 for name, mean in now.items()}, now, 0.1).passed
 
 
-def test_the_mean_is_of_what_the_explainer_wrote() -> None:
-    scores = pl.DataFrame(
-        {
-            "author": ["rules", "rules", SHUFFLED_CONTROL, "unigram_lookup"],
-            "scorer": ["simulation", "simulation", "simulation", "unigram_lookup"],
-            "sample": ["random_only"] * 4,
-            "ev_correlation": [0.25, 0.75, -1.0, 1.0],
-        }
-    )
+def test_the_mean_is_of_what_stands_for_its_neuron() -> None:
+    rows = [
+        ("rules", 0, 0, True, "simulation", "random_only", 0.25),
+        ("rules", 1, 0, False, "simulation", "random_only", 0.5),
+        ("revision", 1, 1, True, "simulation", "random_only", 0.75),
+        ("revision", 1, 1, True, "simulation", "choosing", 0.875),
+        (SHUFFLED_CONTROL, 1, 2, False, "simulation", "random_only", -1.0),
+        ("unigram_lookup", 1, None, False, "unigram_lookup", "random_only", 1.0),
+        ("rules", 2, 0, False, "simulation", "random_only", None),
+    ]
+    columns = ["author", "neuron_index", "candidate", "chosen", "scorer", "sample", "ev_correlation"]
+    scores = pl.DataFrame(rows, columns, orient="row").with_columns(layer_index=pl.lit(0))
 
     assert own_means(scores) == {"score_random_only": 0.5}
+    assert of_chosen(scores)["neuron_index"].to_list() == [0, 1, 2]  # of the third nobody had a text to choose
 
 
 def test_ten_culprits_are_told_and_the_rest_counted() -> None:

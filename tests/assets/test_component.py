@@ -14,7 +14,7 @@ from neuron_assets.study import read_study
 from tests.scenario import assets_of, write_study
 
 ROOT = BUNDLED_STUDIES.parents[1]
-N_ASSETS = len(assets_of(read_study(BUNDLED_STUDIES / "bundled" / "study.yaml")))
+N_ASSETS = len(assets_of(read_study(BUNDLED_STUDIES / "planted" / "study.yaml")))
 
 PROJECT = """
     [tool.dg]

@@ -140,6 +140,32 @@ def test_another_explainer_makes_exactly_explanations_simulations_and_scores_of_
     assert world.look(NIGHT + DAY) == {}
 
 
+def test_what_explanations_are_revised_by_is_refreshed_with_them_and_no_longer_when_they_are_not(
+    tmp_path: Path,
+) -> None:
+    revising, both = {"rounds": 1}, ["counterexamples", "revised_explanations"]
+    project, study = make_project(tmp_path, revision=revising)
+    make(project, study)
+    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
+        world = World(project, project.study_files()["tiny"], instance)
+        world.change(explainer=FEWER_RULES)
+        world.tick()
+        requested = world.look(NIGHT)
+        assert requested == all_of("L01", "L02") | {table: ["L01", "L02"] for table in both}
+        world.refreshed(requested)
+        assert world.look(NIGHT + dt.timedelta(seconds=30)) == {"layer_summary": ["all"]}
+        world.refreshed({"layer_summary": ["all"]})
+
+        world.change(explainer={"provider": "rules", "n_rules": 4}, revision={"rounds": 0})
+        world.tick()
+        requested = world.look(NIGHT + DAY)
+        assert requested == all_of("L01", "L02")
+        world.refreshed(requested)
+        world.refreshed({"layer_summary": ["all"]})
+        world.tick()
+        assert world.look(NIGHT + 2 * DAY) == {}
+
+
 def test_another_simulator_leaves_the_explanations_alone(world: World) -> None:
     study = read_study(world.path)
 

@@ -1,0 +1,50 @@
+"""The tables of a revision, as `schemas.py` has the others.
+
+Here: what explanations were held against, and what they became. Not here: what tables have in common
+(`table_models.py`).
+"""
+
+from typing import get_args
+
+import pandera.polars as pa
+import polars as pl
+
+from neuron_assets.method.mistakes import Fault
+from neuron_assets.tables.table_models import OfNeurons, WithExplanation
+
+
+class Counterexamples(OfNeurons):
+    """Where explanations go wrong: what they are revised by."""
+
+    round: pl.Int32 = pa.Field(ge=1, description="Round of revision, from 1; it tests what the round before it gave.")
+    number: pl.Int32 = pa.Field(ge=0, description="From 0, the costliest first.")
+    source: pl.String = pa.Field(isin=["corpus"], description="Where the text comes from.")
+    excerpt_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Row of `excerpts`, of the calibration pool.")
+    tokens: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.String()}, description="The text as the subject cuts it; untrusted."
+    )
+    activations: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.Float32()}, description="What the neuron did on each token, raw."
+    )
+    token: pl.Int32 = pa.Field(nullable=True, ge=0, description="Place of the token that costs most, from 0.")
+    fault: pl.String = pa.Field(
+        nullable=True,
+        isin=list(get_args(Fault)),
+        description="What the explanation wrongly says there: fires or silent.",
+    )
+    cost: pl.Float64 = pa.Field(nullable=True, ge=0, description="What the text takes from the correlation there.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no counterexample.")
+
+    @pa.dataframe_check(name="a text or a failure, never both")
+    def found_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("cost").is_null() != pl.col("failure").is_null())
+
+
+class RevisedExplanations(WithExplanation):
+    """What the explainer says of each neuron in the light of its counterexamples."""
+
+    round: pl.Int32 = pa.Field(ge=1, description="Round of revision, from 1.")
+    parent: pl.Int32 = pa.Field(ge=0, description="Candidate of the same neuron that it was made from.")
+    explainer: pl.String = pa.Field(description="Who revised it: provider, version and parameters.")
+    explanation: pl.String = pa.Field(nullable=True, description="What the neuron looks for, in words.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no explanation.")
