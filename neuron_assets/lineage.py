@@ -26,7 +26,11 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "judgements": ("excerpts", "activations", "candidates", "simulations"),
-    "metrics": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "judgements"),
+    "ablations": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+    "metrics": (
+        *("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+        *("judgements", "ablations"),
+    ),
     "layer_summary": ("scores",),
     "spending": (),
 }
@@ -41,6 +45,7 @@ def tables_of(study: Study) -> tuple[str, ...]:
         "metrics": is_judged or study.scoring.calibrates,
         "counterexamples": study.revises,
         "revised_explanations": study.revises,
+        "ablations": study.scoring.ablates,
     }
     return tuple(table for table in INPUTS if wanted.get(table, True))
 
@@ -67,7 +72,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "subject": dict(study.subject.ingredients),
         "weights": study.subject.weights,
         "splits": pools,
-        "activations": study.activations.model_dump(),
+        "activations": study.activations.model_dump(exclude={"output_side"}),
     }
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
@@ -84,7 +89,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
             "corpus": study.corpus.model_dump(exclude={"most_bad_rows"}),
         },
         "activations": harvested,
-        "neuron_statistics": harvested,
+        "neuron_statistics": {**harvested, "output_side": study.activations.output_side},
         "explanations": {"explainer": study.explainer_identity},
         "counterexamples": revision,
         "revised_explanations": revision,
@@ -96,6 +101,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
             "judging": study.judging.model_dump(),
             "top": study.scoring.top,
         },
+        "ablations": {"calibration": study.scoring.calibration},
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
         "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now

@@ -255,6 +255,7 @@ class _State:
                 SIMULATED: lambda: simulated_in_words(study),
             },
             "judgements": {LOST: lambda: None, ANSWERED_BY: self._judge, JUDGED: lambda: judged_in_words(study)},
+            "ablations": {SUBJECT_FILES: lambda: subject_files(study)},
             **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }

@@ -28,7 +28,16 @@ Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
 
 
-Scorer = Literal["simulation", "calibrated", "natural_rate", "detection", "fuzzing", "unigram_lookup", "bigram_lookup"]
+Scorer = Literal[
+    "simulation",
+    "calibrated",
+    "natural_rate",
+    "ablation",
+    "detection",
+    "fuzzing",
+    "unigram_lookup",
+    "bigram_lookup",
+]
 
 
 class Section(BaseModel):
@@ -86,6 +95,8 @@ class ActivationsSection(Section):
     """Tokens from which skewness, kurtosis, quantiles and the share of active tokens are estimated."""
     active_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Active: an activation above this share of the neuron's maximum over `train`."""
+    output_side: bool = True
+    """Whether the tokens are kept that each neuron makes the model say, where there are neurons and a head."""
 
 
 class SampledNeurons(Section):
@@ -143,7 +154,12 @@ class ScoringSection(Section):
     @property
     def calibrates(self) -> bool:
         """Whether anything is fitted on `calibration`."""
-        return self.at_natural_rate or "calibrated" in self.scorers
+        return self.at_natural_rate or self.ablates or "calibrated" in self.scorers
+
+    @property
+    def ablates(self) -> bool:
+        """Whether simulations are put in the place of their neurons."""
+        return "ablation" in self.scorers
 
 
 class DetectionSection(Section):

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
 _MEASURED = {**_SAMPLES, "detection": "detection", "fuzzing": "fuzzing"}
 _LONGEST_NAME = 12
+_WITHOUT_LOWER_BOUND = ("ablation",)
+"""Metrics of which one neuron can pull the mean of all anywhere: the median stands below it."""
+_FORMS = {"mean_ablation": ".1e"}
+"""Of metrics that are small numbers of nats."""
 FAINTEST = 0.1
 """Weaker tokens, as shares of the strongest, stand without colour."""
 
@@ -78,15 +82,17 @@ def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
     others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}
     for name in (_short(author), "chance", *others.values(), "undefined"):
         table.add_column(Text(name), justify="right", no_wrap=True)
+    average = {"mean": pl.col("value").mean(), "median": pl.col("value").median()}
     for (metric,), rows in metrics.partition_by("metric", as_dict=True, maintain_order=True).items():
         own = rows.filter(pl.col("author") == author)
-        means = dict(rows.group_by("author").agg(pl.col("value").mean()).iter_rows())
-        chance = own.select(pl.col("chance").mean()).item()
-        table.add_row(
-            str(metric).replace("_", " "),
-            *(_number(value) for value in (means.get(author), chance, *(means.get(name) for name in others))),
-            str(own["failure"].count()),
-        )
+        chance, form = own.select(pl.col("chance").mean()).item(), _FORMS.get(str(metric), ".2f")
+        for name in ("mean", "median") if metric in _WITHOUT_LOWER_BOUND else ("mean",):
+            by_author = {"chance": chance, **dict(rows.group_by("author").agg(average[name]).iter_rows())}
+            table.add_row(
+                str(metric).replace("_", " ") + (", median" if name == "median" else ""),
+                *(_number(by_author.get(each), form) for each in (author, "chance", *others)),
+                str(own["failure"].count()),
+            )
     return table
 
 
@@ -101,6 +107,10 @@ def neuron_text(seen: SeenNeuron, n_excerpts: int = 4, name: Callable[[NeuronId]
     text.append(
         f"  {visible(seen.explanation)}\n" if seen.explanation else f"  no explanation: {visible(str(seen.failure))}\n"
     )
+    for way, tokens in (("pushes up  ", seen.pushes_up), ("pushes down", seen.pushes_down)):
+        if tokens:
+            text.append(f"  {way} ", "dim")
+            text.append(" ".join(f"'{visible(token)}'" for token in tokens) + "\n")
     own = [row for row in seen.scores if row["candidate"] == seen.candidate]
     for row in own:
         reason = f" ({row['failure']})" if row["failure"] else ""
@@ -171,8 +181,8 @@ def _row(summary: pl.DataFrame, layer: int, author: str, sample: str) -> dict[st
     return rows.row(0, named=True) if rows.height else None
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "-" if value is None else f"{value:{form}}"
 
 
 def _as_mean(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -133,6 +133,11 @@ def test_other_layers_are_refused(text: str) -> None:
         ({"neurons": "all"}, set()),
         ({"description": "other", "owners": ["team:safety"]}, set()),
         ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "metrics", "layer_summary"}),
+        (
+            {"activations": {"output_side": False}},
+            set(list(INPUTS)[2:-1])
+            - {"explanations", "counterexamples", "revised_explanations", "candidates", "simulations"},
+        ),
         ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:-1])),
         ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:-1])),
         ({"corpus": CORPUS | {"seed": 1}}, set(INPUTS) - {"spending"}),

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
-from neuron_assets.terminal import score_tables
+from neuron_assets.terminal import metrics_tables, score_tables
 
 
 @pytest.mark.parametrize("author", ["rules", "a-provider/a-model-with-a-long-name-70b", "[bold]70b"])
@@ -24,6 +24,24 @@ def test_scores_fit_80_columns_whoever_explains(author: str) -> None:
     assert not any("…" in line for line in lines)
     assert sum(f"n {author[:10]}" in line for line in lines) == 2
     assert sum("6400 -0.11 [-.15 -.05] -0.11 [-.15 -.05] -0.11 [-.15 -.05] 104/104/104" in line for line in lines) == 4
+
+
+def test_of_a_metric_without_lower_bound_the_median_stands_below_the_mean() -> None:
+    values = {"ablation": (0.5, 0.7, -30.0), "mean_ablation": (1e-4, 2e-4, 6e-4)}
+    rows = [
+        {"candidate": 0, "author": author, "sample": "top_and_random", "metric": metric, "value": value}
+        | {"chance": 0.0 if metric == "ablation" else None, "failure": None}
+        for metric, of_neurons in values.items()
+        for value in of_neurons
+        for author in ("rules", SHUFFLED_CONTROL)
+    ]
+    console = Console(width=80, record=True)
+    console.print(metrics_tables(pl.DataFrame(rows), "rules"))
+    lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
+
+    assert "ablation -9.60 0.00 -9.60 - - 0" in lines
+    assert "ablation, median 0.50 0.00 0.50 - - 0" in lines
+    assert "mean ablation 3.0e-04 - 3.0e-04 - - 0" in lines
 
 
 def test_what_choosing_gained_is_told_by_layer() -> None:

@@ -114,6 +114,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
     "judgements": ("schema", "complete", "documents_apart", "failures"),
+    "ablations": ("schema", "complete"),
     "metrics": ("schema", "complete"),
     "layer_summary": ("schema",),
     "spending": ("schema",),

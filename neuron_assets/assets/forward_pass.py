@@ -16,15 +16,19 @@ import polars as pl
 from pydantic import Field
 
 from neuron_assets.assets.checkpoint_file import CheckpointFile
-from neuron_assets.assets.opening import open_subject
+from neuron_assets.assets.opening import open_speaking, open_subject
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.shared_pass import MADE_BY_RUN, HarvestedTables, SharedPass
+from neuron_assets.assets.units import with_units
+from neuron_assets.errors import SubjectError
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
 
 if TYPE_CHECKING:
     from neuron_assets.subjects.fitting import Lent
     from neuron_assets.subjects.harvest import LayerHarvest, PassFacts
+    from neuron_assets.subjects.speaking import SpeakingSubject
+    from neuron_assets.subjects.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,19 @@ Progress = Callable[[logging.Logger, OnePass], Callable[[int, int], None]]
 _SECONDS_BETWEEN_LINES = 60
 
 
-class Speed(dg.Config):
-    """What changes the speed of the pass, not its result (but for rounding)."""
+class OnDevice(dg.Config):
+    """Where the subject is run."""
 
     device: str = Field(
         default="auto",
         pattern="^(auto|cpu|mps|cuda(:([0-9]+|all))?)$",
         description="cpu, cuda, cuda:1, mps, or cuda:all for several GPUs; auto takes a GPU where one is.",
     )
+
+
+class Speed(OnDevice):
+    """What changes the speed of the pass, not its result (but for rounding)."""
+
     batch_size: int | None = Field(
         default=None, ge=1, description="Excerpts a batch; as many as are fast, if not given."
     )
@@ -83,7 +92,7 @@ class ForwardPasses:
         from neuron_assets.subjects.harvest import harvest
 
         excerpts = self.shared.excerpts
-        subject, plan = open_subject(self.study, self.speed.device), harvest_plan(self.study)
+        plan, (subject, speaking) = harvest_plan(self.study), self._open()
         token_ids = excerpts["token_ids"].explode().to_numpy().reshape(excerpts.height, -1)
         pools = excerpts["split"].cast(pl.Enum(SPLITS)).to_physical().to_numpy()
         key_of = {layer_index(key): key for key in keys}
@@ -110,8 +119,32 @@ class ForwardPasses:
                 layer = found.pop(index)  # so that only one is there as tables
                 facts: dict[str, int | float | str] = {**_told(layer.facts), **passes, **seconds}
                 facts[MADE_BY_RUN] = self.shared.run_id
-                self.shared.set_aside(key_of[index], HarvestedTables(_frames(index, layer), facts))
+                self.shared.set_aside(key_of[index], HarvestedTables(self._frames(index, layer, speaking, lent), facts))
             checkpoint.remove()
+
+    def _open(self) -> "tuple[Subject, SpeakingSubject | None]":
+        """The subject, and the same with its head where its neurons' output side is asked for and there is one."""
+        if not self.study.activations.output_side:
+            return open_subject(self.study, self.speed.device), None
+        try:
+            speaking = open_speaking(self.study, self.speed.device)
+        except SubjectError as error:  # without its head it may be as it should be; if not, that is said below
+            self.log.info("The output side of its units is left empty: %s", error)
+            return open_subject(self.study, self.speed.device), None
+        return with_units(self.study, speaking), speaking
+
+    def _frames(
+        self, index: int, layer: "LayerHarvest", speaking: "SpeakingSubject | None", lent: "Lent"
+    ) -> Mapping[str, pl.DataFrame]:
+        from neuron_assets.assets.harvested import NO_OUTPUT_SIDE, activations_frame, output_columns, statistics_frame
+
+        side = NO_OUTPUT_SIDE
+        if speaking is not None:
+            side = output_columns(speaking, index, lent.device, signed=self.study.units.signed)
+        return {
+            "activations": activations_frame(index, layer),
+            "neuron_statistics": statistics_frame(index, layer, side),
+        }
 
     def _checkpoint(self) -> CheckpointFile:
         made_from = {
@@ -170,9 +203,3 @@ def _told(facts: "PassFacts") -> Mapping[str, int]:
         "resumed_at_excerpt": facts.resumed_at_excerpt,
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _frames(index: int, layer: "LayerHarvest") -> Mapping[str, pl.DataFrame]:
-    from neuron_assets.assets.harvested import activations_frame, statistics_frame
-
-    return {"activations": activations_frame(index, layer), "neuron_statistics": statistics_frame(index, layer)}

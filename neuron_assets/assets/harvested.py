@@ -3,15 +3,25 @@
 Put here: from a study to a plan, and from a harvested layer to rows. Keep out: the pass (`subjects/harvest.py`).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from neuron_assets.method.records import KINDS, SPLITS, Kind, Split
 from neuron_assets.study import Study
 from neuron_assets.subjects.exemplars import Exemplars
 from neuron_assets.subjects.harvest import HarvestPlan, Kept, LayerHarvest
+from neuron_assets.subjects.output_side import output_side, strings
+from neuron_assets.subjects.speaking import SpeakingSubject
 from neuron_assets.tables.rows import frame
+
+NO_OUTPUT_SIDE: Mapping[str, object] = dict.fromkeys(
+    ("pushes_up", "pushes_up_weights", "pushes_down", "pushes_down_weights")
+)
+"""Those columns for units that push no token."""
 
 
 def harvest_plan(study: Study) -> HarvestPlan:
@@ -40,8 +50,10 @@ def activations_frame(layer_index: int, layer: LayerHarvest) -> pl.DataFrame:
     return _by_neuron(parts, n_rows)
 
 
-def statistics_frame(layer_index: int, layer: LayerHarvest) -> pl.DataFrame:
-    """Rows of the table `neuron_statistics`, by neuron."""
+def statistics_frame(
+    layer_index: int, layer: LayerHarvest, side: Mapping[str, object] = NO_OUTPUT_SIDE
+) -> pl.DataFrame:
+    """Rows of the table `neuron_statistics`, by neuron; `side` are the columns of `output_columns`."""
     found = layer.statistics
     quantiles = found.quantiles.astype(np.float64)
     return frame(
@@ -62,8 +74,24 @@ def statistics_frame(layer_index: int, layer: LayerHarvest) -> pl.DataFrame:
                 name: quantiles[:, i]
                 for i, name in enumerate(("quantile_50", "quantile_90", "quantile_99", "quantile_999"))
             },
+            **side,
         },
     )
+
+
+def output_columns(
+    subject: SpeakingSubject, layer_index: int, device: torch.device, *, signed: bool
+) -> Mapping[str, object]:
+    """What each neuron of a layer makes the model say, reckoned on `device`; of both signs of each, if `signed`."""
+    side = output_side(subject, layer_index, device=device)
+    if signed:
+        side = side.with_negated()
+    return {
+        "pushes_up": strings(subject, side.up),
+        "pushes_up_weights": side.up_weights,
+        "pushes_down": strings(subject, side.down),
+        "pushes_down_weights": side.down_weights,
+    }
 
 
 def _exemplar_rows(layer_index: int, split: Split, kind: Kind, exemplars: Exemplars) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.ablation_metrics import expected_of_ablation, of_ablation
 from neuron_assets.assets.checks import expected_judged_metrics, expected_metrics, has_all
 from neuron_assets.assets.held_out import HeldOut, Layer
 from neuron_assets.assets.judged_metrics import judged_metrics
@@ -27,7 +28,6 @@ from neuron_assets.assets.specs import (
     table_asset,
 )
 from neuron_assets.method.calibrated_scores import measure_calibrated
-from neuron_assets.method.calibration import fit_calibration
 from neuron_assets.method.metrics import Measured, metric_intervals
 from neuron_assets.method.natural_rate import fit_threshold, measure_at_natural_rate
 from neuron_assets.method.records import NeuronRecord
@@ -47,28 +47,24 @@ def metrics_asset(study: Study) -> dg.AssetsDefinition:
         neuron_statistics: pl.DataFrame,
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
-        **judgements: pl.DataFrame,  # only where a scorer asks a judge
+        **evidence: pl.DataFrame,  # judgements and ablations, where a scorer needs them
     ) -> Result:
         tag_run(context, study)
         began = time.monotonic()
         layer = Layer(study, activations, corpus(excerpts), neuron_statistics)
         scoring = study.scoring
+        measured = list(_measured(layer, candidates, simulations)) if scoring.calibrates else []
+        if scoring.ablates:
+            measured += of_ablation(layer, candidates, simulations, evidence["ablations"])
         found = [
-            (whose, each, metric_intervals(each, seed=scoring.seed, n_draws=scoring.draws))
-            for whose, each in (_measured(layer, candidates, simulations) if scoring.calibrates else ())
+            (whose, each, metric_intervals(each, seed=scoring.seed, n_draws=scoring.draws)) for whose, each in measured
         ]
-        for judged in judgements.values():
-            found += judged_metrics(layer, candidates, simulations, judged)
+        if "judgements" in evidence:
+            found += judged_metrics(layer, candidates, simulations, evidence["judgements"])
         frame = metrics_frame(found)
         facts = _means(frame) | {"undefined": frame["failure"].count()} | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "metrics"), context.partition_key)
-        lookups = [name for name in LOOKUPS if name in scoring.scorers]
-        expected = pl.concat(
-            [
-                expected_metrics(candidates, lookups, scoring.metrics),
-                expected_judged_metrics(candidates, scoring.judged),
-            ]
-        )
+        expected = _expected(study, candidates)
         yield from hand_over(
             context,
             study,
@@ -79,6 +75,17 @@ def metrics_asset(study: Study) -> dg.AssetsDefinition:
         )
 
     return metrics
+
+
+def _expected(study: Study, candidates: pl.DataFrame) -> pl.DataFrame:
+    """The rows that must be there."""
+    scoring, lookups = study.scoring, [name for name in LOOKUPS if name in study.scoring.scorers]
+    parts = [
+        expected_metrics(candidates, lookups, scoring.metrics),
+        expected_judged_metrics(candidates, scoring.judged),
+        *([expected_of_ablation(candidates)] if scoring.ablates else []),
+    ]
+    return pl.concat(parts)
 
 
 def _measured(layer: Layer, candidates: pl.DataFrame, simulations: pl.DataFrame) -> Iterator[tuple[Of, Measured]]:
@@ -107,8 +114,7 @@ def _samples(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[tu
     """What is fitted on `calibration` is measured on `valid`."""
     fitted, scoring = held.calibration, layer.study.scoring
     assert fitted is not None
-    simulated = prediction.expected(fitted)
-    calibration = fit_calibration(scoring.calibration, fitted.exemplars.activations, simulated)
+    calibration = prediction.calibration(scoring.calibration, fitted)
     rows_of: list[tuple[Sample, NeuronRecord, Rows]] = [
         (sample, held.valid, rows)
         for sample, rows in sampled_rows(held.valid.exemplars, scoring.top, scoring.random).items()
@@ -119,7 +125,7 @@ def _samples(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[tu
         for sample, record, rows in rows_of:
             yield sample, measure_calibrated(record, rows, prediction.expected(record), calibration)
     if drawn is not None:
-        threshold = fit_threshold(layer.active(held, fitted), simulated)
+        threshold = fit_threshold(layer.active(held, fitted), prediction.expected(fitted))
         documents = drawn.exemplars.document_indices
         active, expected = layer.active(held, drawn), prediction.expected(drawn)
         yield "natural_rate", measure_at_natural_rate(drawn.neuron, active, expected, documents, threshold)
@@ -133,4 +139,4 @@ def _means(frame: pl.DataFrame) -> dict[str, Any]:
     own = whose.filter(pl.col("author") == "")
     chances = own.group_by("metric", SHOWN_AS, maintain_order=True).agg(pl.col("chance").mean()).drop_nulls()
     by_chance = {f"chance_{metric}_{sample}": mean for metric, sample, mean in chances.iter_rows()}
-    return {name: round(mean, 4) for name, mean in (dict(means.iter_rows()) | by_chance).items()}
+    return {name: float(f"{mean:.4g}") for name, mean in (dict(means.iter_rows()) | by_chance).items()}

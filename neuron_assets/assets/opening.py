@@ -18,12 +18,15 @@ from neuron_assets.corpora.reading import Bounds, Reading
 from neuron_assets.corpora.standard_library import standard_library_documents
 from neuron_assets.corpora.text_files import text_file_rows
 from neuron_assets.corpus_sections import HubDataset, JsonLines, Parquet, StandardLibrary, TextFile, TextFiles
+from neuron_assets.errors import NotReplaceable
 from neuron_assets.study import Study
 from neuron_assets.subject_sections import HuggingFaceSubject, ShippedSubject
+from neuron_assets.unit_sections import NeuronUnits
 
 if TYPE_CHECKING:
-    from neuron_assets.subjects.hugging_face import Source
+    from neuron_assets.subjects.hugging_face import DType, Source
     from neuron_assets.subjects.pieces import Pieces
+    from neuron_assets.subjects.speaking import SpeakingSubject
     from neuron_assets.subjects.subject import Subject
 
 
@@ -123,6 +126,32 @@ def _open_hugging_face(section: HuggingFaceSubject, folder: Path, device: str) -
 
     source = _source(section, folder)
     return open_hugging_face(source, dtype=section.dtype, device=device, beginning=section.beginning_of_text)
+
+
+def open_speaking(study: Study, device: str = "auto", dtype: "DType | None" = None) -> "SpeakingSubject":
+    """The model whose neurons, of one sign or both, the study explains, with its head; sizes checked.
+
+    `dtype` is the study's unless told. Raises NotReplaceable where it explains other units, before anything is opened;
+    SubjectWithoutHead, SubjectError.
+    """
+    from neuron_assets.subjects.bundled.opening import open_speaking_bundled, open_speaking_twin
+    from neuron_assets.subjects.hugging_face import open_speaking as open_speaking_hugging_face
+    from neuron_assets.subjects.subject import check_sizes
+
+    section = study.subject
+    if not isinstance(study.units, NeuronUnits) or section.provider == "planted":
+        raise NotReplaceable(study.subject_label)
+    if isinstance(section, HuggingFaceSubject):
+        subject = open_speaking_hugging_face(
+            _source(section, study.folder),
+            dtype=dtype or section.dtype,
+            device=device,
+            beginning=section.beginning_of_text,
+        )
+    else:
+        subject = open_speaking_bundled() if section.provider == "bundled" else open_speaking_twin(section.seed)
+    check_sizes(subject, n_layers=section.n_layers, n_neurons=section.n_neurons)
+    return subject
 
 
 def _source(section: HuggingFaceSubject, folder: Path) -> "Source":

@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from neuron_assets.method.calibration import Calibration, CalibrationKind, fit_calibration
 from neuron_assets.method.lookups import BigramLookup, UnigramLookup, fit_bigram, fit_unigram
-from neuron_assets.method.records import Exemplars, NeuronRecord
+from neuron_assets.method.records import Answer, Exemplars, NeuronRecord
 from neuron_assets.method.samples import shown_rows
 from neuron_assets.tables.explained import NOBODY, simulated_matrix
 
@@ -37,6 +38,10 @@ class Prediction:
     """That was simulated; None where there was none, and for a lookup."""
     expected: Callable[[NeuronRecord], Float[np.ndarray, "excerpt token"]]
     """On the exemplars of a record of the neuron; NaN where an excerpt has no simulation."""
+
+    def calibration(self, kind: CalibrationKind, fitted_on: NeuronRecord) -> Answer[Calibration]:
+        """The map from what is expected to the neuron's unit, or why there is none."""
+        return fit_calibration(kind, fitted_on.exemplars.activations, self.expected(fitted_on))
 
 
 def of_candidates(candidates: pl.DataFrame, simulations: pl.DataFrame) -> Callable[[int], Iterator[Prediction]]:

@@ -39,6 +39,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),
     "judgements": ("explainer", "simulator"),
+    "ablations": ("explainer", "simulator"),
     "metrics": ("explainer", "simulator"),
 }
 """The roles whose work each table of a layer is."""

@@ -56,6 +56,7 @@ KINDS: Mapping[str, set[str]] = {
     "excerpts": {"python", "parquet"},
     "activations": {"pytorch", "parquet"},
     "neuron_statistics": {"pytorch", "parquet"},
+    "ablations": {"pytorch", "parquet"},
 }
 
 

@@ -74,6 +74,15 @@ controls: shuffled texts should score about 0, and lookups by token are the bar 
 **Look at** `failures` and `lost`; the rows tell the kind of each excerpt, its right answer, and what was said.
 
 **Costs** nothing where simulations are turned into verdicts; else a question an excerpt, scorer and candidate.""",
+    "ablations": """
+**Made** by running the subject again, with its head: on excerpts of `valid` a neuron does what was simulated,
+calibrated on `calibration`, or its mean over `train`, and the next-token distributions are compared.
+
+**Look at** `metrics`, where the score `ablation` is made of it; and at `failures`: units that are no neurons cannot be
+replaced.
+
+**Costs** a pass from the layer on for each excerpt of each candidate, and for the mean: minutes on a CPU for a small
+model. It asks no language model.""",
     "metrics": """
 **Made** from the same simulations as the scores, and from the judgements. What is fitted (a line from simulated to true
 activations, a threshold from which on a token counts as predicted) is fitted on `calibration` and judged on `valid`.

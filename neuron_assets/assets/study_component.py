@@ -10,6 +10,7 @@ from functools import cache
 
 import dagster as dg
 
+from neuron_assets.assets.ablations import ablations_asset
 from neuron_assets.assets.activations import activations_asset
 from neuron_assets.assets.asked import RequestDesk, Tell, log_answers
 from neuron_assets.assets.candidates import candidates_asset
@@ -60,6 +61,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),
             *([judgements_asset(study, wait_for.get("judgements"))] if "judgements" in tables_of(study) else []),
+            *([ablations_asset(study, wait_for.get("ablations"))] if "ablations" in tables_of(study) else []),
             *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
             layer_summary_asset(study),
             *spending_assets(study),

@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int
 from neuron_assets.subjects.speaking import SpeakingSubject
 
 _WEIGHTS_AT_ONCE = 1 << 24
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,21 +42,24 @@ class OutputSide:
         )
 
 
-def output_side(subject: SpeakingSubject, layer_index: int, n_kept: int = 10) -> OutputSide:
+def output_side(
+    subject: SpeakingSubject, layer_index: int, n_kept: int = 10, *, device: torch.device = _CPU
+) -> OutputSide:
     """Of all neurons of a layer, `n_kept` tokens either way, or all there are; raises LayerOutOfRange.
 
-    A model may know more tokens than its tokenizer; those show as <token 50300>.
+    A model may know more tokens than its tokenizer; those show as <token 50300>. `device` is where it is reckoned.
     """
-    vectors = subject.output_vectors(layer_index)
-    up = down = _Most(torch.empty(len(vectors), 0), torch.empty(len(vectors), 0, dtype=torch.int64))
+    vectors = subject.output_vectors(layer_index).to(device)
+    up = down = _Most(vectors[:, :0], torch.empty(len(vectors), 0, dtype=torch.int64, device=device))
     length = max(1, _WEIGHTS_AT_ONCE // len(vectors))
     for first in range(0, subject.n_vocabulary, length):
-        rows = subject.unembedding(slice(first, first + length))
+        rows = subject.unembedding(slice(first, first + length)).to(device)
         weights = vectors @ rows.T  # neuron, token
-        token_ids = torch.arange(first, first + len(rows)).expand(len(weights), -1)
+        token_ids = torch.arange(first, first + len(rows), device=device).expand(len(weights), -1)
         up = _most(up, _Most(weights, token_ids), n_kept)
         down = _most(down, _Most(-weights, token_ids), n_kept)
-    return OutputSide(up.token_ids.numpy(), up.weights.numpy(), down.token_ids.numpy(), -down.weights.numpy())
+    found = (up.token_ids, up.weights, down.token_ids, -down.weights)
+    return OutputSide(*(each.cpu().numpy() for each in found))
 
 
 def strings(subject: SpeakingSubject, token_ids: Int[np.ndarray, "neuron place"]) -> list[list[str]]:

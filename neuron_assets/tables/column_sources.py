@@ -12,6 +12,7 @@ _STATISTICS = ("excerpts.token_ids", "excerpts.split")
 _AGREEMENT = ("activations.activations", "simulations.simulated", "excerpts.tokens")
 """The tokens serve the lookups, which read no explanation."""
 _INTERVAL = (*_AGREEMENT, "excerpts.document_index")
+_DIVERGENCES = ("ablations.divergence_simulated", "ablations.divergence_mean", "ablations.noise")
 _SCORES = ("scores.ev_correlation",)
 
 
@@ -81,13 +82,24 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(("stratum", "marked"), _ACTIVATIONS),
         **dict.fromkeys(("probability", "failure"), ("candidates.explanation", *_ACTIVATIONS, "simulations.simulated")),
     },
+    "ablations": {
+        **_same("candidates", "layer_index", "neuron_index", "candidate"),
+        **_same("activations", "excerpt_index"),
+        "divergence_simulated": ("activations.activations", "simulations.simulated", *_TOKENS),
+        "divergence_mean": ("neuron_statistics.mean", *_TOKENS),
+        "noise": _TOKENS,
+        "failure": ("simulations.failure",),
+    },
     "metrics": {
         **_same("candidates", "layer_index", "neuron_index", "candidate", "author", "explainer"),
         **_same("simulations", "simulator"),
         **dict.fromkeys(
-            ("value", "chance", "failure"), (*_AGREEMENT, "neuron_statistics.maximum", "judgements.probability")
+            ("value", "chance", "failure"),
+            (*_AGREEMENT, "neuron_statistics.maximum", "judgements.probability", *_DIVERGENCES),
         ),
-        **dict.fromkeys(("value_low", "value_high", "interval_failure"), (*_INTERVAL, "judgements.probability")),
+        **dict.fromkeys(
+            ("value_low", "value_high", "interval_failure"), (*_INTERVAL, "judgements.probability", *_DIVERGENCES)
+        ),
         "n_excerpts": ("activations.excerpt_index",),
         "n_documents": ("excerpts.document_index",),
     },

@@ -44,6 +44,9 @@ class SeenNeuron:
     failure: str | None
     scores: tuple[Mapping[str, Any], ...]
     excerpts: tuple[SeenExcerpt, ...]
+    pushes_up: tuple[str, ...] = ()
+    """Tokens, strongest first; none where that was not looked at, or where the unit pushes nothing."""
+    pushes_down: tuple[str, ...] = ()
 
 
 def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split: Split = "valid") -> SeenNeuron:
@@ -52,6 +55,9 @@ def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split:
     scores = _rows(store, study, "scores", key, of_neuron & pl.col("sample").is_in(SAMPLES))
     stands = 0 if scores is None else max(scores.filter("chosen")["candidate"], default=0)
     candidates = _rows(store, study, "candidates", key, of_neuron & (pl.col("candidate") == stands))
+    statistics = _rows(store, study, "neuron_statistics", key, of_neuron)
+    pushes = [] if statistics is None else statistics.select("pushes_up", "pushes_down").to_dicts()
+    up, down = (tuple(pushes[0][way] or ()) if pushes else () for way in ("pushes_up", "pushes_down"))
     shown = candidates.row(0, named=True) if candidates is not None and candidates.height else None
     return SeenNeuron(
         neuron=neuron,
@@ -61,6 +67,8 @@ def see_neuron(store: TableStore, study: str, key: str, neuron: NeuronId, split:
         failure=shown["failure"] if shown else NOT_EXPLAINED,
         scores=tuple(() if scores is None else scores.drop("document_sums").to_dicts()),
         excerpts=_excerpts(store, study, key, neuron, split, stands),
+        pushes_up=up,
+        pushes_down=down,
     )
 
 

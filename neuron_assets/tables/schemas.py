@@ -1,6 +1,7 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table. Not here: how records become rows (`rows.py`) or files (`parquet.py`).
+Here: one pandera model a table. Not here: what models share (`table_models.py`), the model of `spending`
+(`spending_schema.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
+from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
 
 
@@ -63,6 +65,20 @@ class NeuronStatistics(OfNeurons):
     quantile_90: pl.Float64 = pa.Field(description="90 % quantile.")
     quantile_99: pl.Float64 = pa.Field(description="99 % quantile.")
     quantile_999: pl.Float64 = pa.Field(description="99.9 % quantile.")
+    pushes_up: pl.List = pa.Field(
+        nullable=True,
+        dtype_kwargs={"inner": pl.String()},
+        description="Tokens whose logit it raises most on the straight way to the head, strongest first; else null.",
+    )
+    pushes_up_weights: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.Float32()}, description="By how much, up to one factor a model."
+    )
+    pushes_down: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.String()}, description="Tokens whose logit it lowers most."
+    )
+    pushes_down_weights: pl.List = pa.Field(
+        nullable=True, dtype_kwargs={"inner": pl.Float32()}, description="By how much, below 0."
+    )
 
 
 class Explanations(WithExplanation):
@@ -171,14 +187,38 @@ class Judgements(OfNeurons):
         return data.lazyframe.select(pl.col("probability").is_null() != pl.col("failure").is_null())
 
 
+class Ablations(OfNeurons):
+    """How far a neuron moves what the subject says next, where it does something else than it did.
+
+    Divergences are Jensen-Shannon's, in nats, from the next-token distributions of the true pass; means over tokens.
+    """
+
+    candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
+    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool `valid`.")
+    divergence_simulated: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=0.6932, description="Where it does what was simulated, calibrated; null if nothing was."
+    )
+    divergence_mean: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=0.6932, description="Where it does its mean over `train`, at every token."
+    )
+    noise: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=0.6932, description="Of rounding: as much cannot be told from nothing."
+    )
+    failure: pl.String = pa.Field(nullable=True, description="Why divergence_simulated is null.")
+
+    @pa.dataframe_check(name="a divergence or a failure, never both")
+    def replaced_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("divergence_simulated").is_null() != pl.col("failure").is_null())
+
+
 class Metrics(OfNeurons):
     """How good each explanation is beside its correlation: once calibrated, on text as it comes, and by judges."""
 
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
-    scorer: pl.String = pa.Field(description="simulation, detection, fuzzing, or a lookup.")
+    scorer: pl.String = pa.Field(description="simulation, ablation, detection, fuzzing, or a lookup.")
     sample: pl.String = pa.Field(isin=[*SAMPLES, "judged"], description="Which held-out excerpts were used.")
-    metric: pl.String = pa.Field(description="Such as r2, auprc, precision, balanced_accuracy (docs/scores.md).")
+    metric: pl.String = pa.Field(description="Such as r2, auprc, precision, ablation (docs/scores.md).")
     explainer: pl.String = pa.Field(description="Identity of the explainer; `none` for a lookup.")
     simulator: pl.String = pa.Field(description="Identity of the simulator; `none` for lookups and models that judge.")
     value: pl.Float64 = pa.Field(nullable=True, le=1.000001, description="1 is exact; null if undefined.")
@@ -228,36 +268,6 @@ class LayerSummary(Table):
     gain_failure: pl.String = pa.Field(nullable=True, description="Of `chosen`: why there is no gain, or no interval.")
 
 
-class Spending(Table):
-    """What asking a server has taken so far, in all runs of the study, by step, layer and model."""
-
-    asset: pl.String = pa.Field(description="For which table, or observation: to see who answers.")
-    layer_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Layer, from 0; null for what is of no layer.")
-    model: pl.String = pa.Field(description="Who answered, as observed: model and server.")
-    requests: pl.Int64 = pa.Field(ge=1, description="Sent, whatever came of them; answers that were kept are in none.")
-    answered: pl.Int64 = pa.Field(ge=0, description="Requests whose reply could be read.")
-    unreadable: pl.Int64 = pa.Field(ge=0, description="Requests whose reply could not be read; they are charged, too.")
-    refused: pl.Int64 = pa.Field(ge=0, description="Requests that the server refused for good.")
-    retried: pl.Int64 = pa.Field(ge=0, description="Requests that it did not answer, and that were to be sent again.")
-    tokens_in: pl.Int64 = pa.Field(ge=0, description="Tokens sent, as the server counts them.")
-    tokens_out: pl.Int64 = pa.Field(ge=0, description="Tokens of the replies.")
-    tokens_cached: pl.Int64 = pa.Field(ge=0, description="Those of tokens_in that the server had seen before.")
-    cached_share: pl.Float64 = pa.Field(
-        nullable=True, ge=0, le=1, description="tokens_cached / tokens_in; null where nothing was sent."
-    )
-    money: pl.Float64 = pa.Field(
-        nullable=True, ge=0, description="US dollars of the requests whose price is known; null where none is."
-    )
-    n_without_price: pl.Int64 = pa.Field(ge=0, description="Requests that were charged, and are not in money.")
-    n_estimated: pl.Int64 = pa.Field(
-        ge=0, description="Requests whose tokens the server did not tell; they are estimated, rather too many."
-    )
-    median_seconds: pl.Float64 = pa.Field(
-        nullable=True, ge=0, description="Until the reply, but for those of a provider's batch; null where none came."
-    )
-    p95_seconds: pl.Float64 = pa.Field(nullable=True, ge=0, description="95 % quantile of the same.")
-
-
 SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "excerpts": Excerpts,
     "activations": Activations,
@@ -269,6 +279,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "simulations": Simulations,
     "scores": Scores,
     "judgements": Judgements,
+    "ablations": Ablations,
     "metrics": Metrics,
     "layer_summary": LayerSummary,
     "spending": Spending,
@@ -285,6 +296,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
     "judgements": ("layer_index", "neuron_index", "candidate", "scorer", "excerpt_index"),
+    "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "spending": ("asset", "layer_index", "model"),

@@ -268,6 +268,7 @@ def test_nan_breaks_every_schema() -> None:
             ),
             **dict.fromkeys(("share_positive", "share_active", "kurtosis"), 0.0),
             "skewness": float("nan"),
+            **dict.fromkeys(("pushes_up", "pushes_up_weights", "pushes_down", "pushes_down_weights")),
         },
     )
 
