@@ -1,7 +1,7 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table. Not here: what models share (`table_models.py`), the model of `spending`
-(`spending_schema.py`), how records become rows (`rows.py`) or files (`parquet.py`).
+Here: one pandera model a table. Not here: what models share (`table_models.py`), the models of other files
+(`evidence_schemas.py`, `revision_schemas.py`, `spending_schema.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,9 @@ from collections.abc import Mapping
 import pandera.polars as pa
 import polars as pl
 
-from neuron_assets.method.judging.choosing import STRATA
-from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
+from neuron_assets.tables.evidence_schemas import Ablations, Judgements
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
@@ -167,48 +166,6 @@ class Scores(OfNeurons):
     @pa.dataframe_check(name="a score or a failure, never both")
     def scored_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
         return data.lazyframe.select(pl.col("ev_correlation").is_null() != pl.col("failure").is_null())
-
-
-class Judgements(OfNeurons):
-    """What a judge, reading a candidate's text, says of held-out excerpts: whether the neuron is active there."""
-
-    candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
-    scorer: pl.String = pa.Field(isin=list(JUDGED_METRICS), description="What was asked: detection or fuzzing.")
-    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool valid.")
-    stratum: pl.String = pa.Field(isin=list(STRATA), description="Kind of excerpt; yes is right for active, else no.")
-    marked: pl.List = pa.Field(dtype_kwargs={"inner": pl.Int32()}, description="Places of marked tokens, for fuzzing.")
-    judge: pl.String = pa.Field(description="Who judged; a model by who it was observed to be.")
-    explanation: pl.String = pa.Field(nullable=True, description="The text that was read; null if there was none.")
-    probability: pl.Float64 = pa.Field(nullable=True, ge=0, le=1, description="Of a yes; above 0.5 it is one.")
-    failure: pl.String = pa.Field(nullable=True, description="Why there is no verdict.")
-
-    @pa.dataframe_check(name="a verdict or a failure, never both")
-    def judged_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
-        return data.lazyframe.select(pl.col("probability").is_null() != pl.col("failure").is_null())
-
-
-class Ablations(OfNeurons):
-    """How far a neuron moves what the subject says next, where it does something else than it did.
-
-    Divergences are Jensen-Shannon's, in nats, from the next-token distributions of the true pass; means over tokens.
-    """
-
-    candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
-    excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool `valid`.")
-    divergence_simulated: pl.Float64 = pa.Field(
-        nullable=True, ge=0, le=0.6932, description="Where it does what was simulated, calibrated; null if nothing was."
-    )
-    divergence_mean: pl.Float64 = pa.Field(
-        nullable=True, ge=0, le=0.6932, description="Where it does its mean over `train`, at every token."
-    )
-    noise: pl.Float64 = pa.Field(
-        nullable=True, ge=0, le=0.6932, description="Of rounding: as much cannot be told from nothing."
-    )
-    failure: pl.String = pa.Field(nullable=True, description="Why divergence_simulated is null.")
-
-    @pa.dataframe_check(name="a divergence or a failure, never both")
-    def replaced_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
-        return data.lazyframe.select(pl.col("divergence_simulated").is_null() != pl.col("failure").is_null())
 
 
 class Metrics(OfNeurons):
