@@ -29,7 +29,14 @@ def test_scores_fit_80_columns_whoever_explains(author: str) -> None:
 def test_of_a_metric_without_lower_bound_the_median_stands_below_the_mean() -> None:
     values = {"ablation": (0.5, 0.7, -30.0), "mean_ablation": (1e-4, 2e-4, 6e-4)}
     rows = [
-        {"candidate": 0, "author": author, "sample": "top_and_random", "metric": metric, "value": value}
+        {
+            "candidate": 0,
+            "author": author,
+            "scorer": "ablation",
+            "sample": "top_and_random",
+            "metric": metric,
+            "value": value,
+        }
         | {"chance": 0.0 if metric == "ablation" else None, "failure": None}
         for metric, of_neurons in values.items()
         for value in of_neurons

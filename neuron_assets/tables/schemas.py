@@ -1,7 +1,7 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table. Not here: what models share (`table_models.py`), the models of other files
-(`evidence_schemas.py`, `revision_schemas.py`, `spending_schema.py`), how records become rows (`rows.py`) or files (`parquet.py`).
+Here: one pandera model a table, but for those of `evidence_schemas.py`, `revision_schemas.py` and `spending_schema.py`.
+Not here: what models share (`table_models.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
 from collections.abc import Mapping
