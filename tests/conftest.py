@@ -1,15 +1,18 @@
-"""What all tests share: arrays' axes are checked for real, CI skips nothing, and a real PostgreSQL."""
+"""What all tests share: arrays' axes are checked for real, examples are drawn from a fixed seed, a real PostgreSQL."""
 
 import importlib.util
 import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 from tests.postgres_server import Postgres, programs, running_postgres
 
 install_import_hook("neuron_assets.method", "beartype.beartype")
+settings.register_profile("same_each_time", derandomize=True, deadline=None)
+settings.load_profile("same_each_time")
 
 
 @pytest.fixture(scope="session")

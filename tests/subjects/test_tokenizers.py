@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -31,13 +31,14 @@ def whole_words() -> Tokenizer:
 @pytest.mark.parametrize("kind", [byte_level, marked_spaces])
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=20).filter(lambda text: "<0x" not in text and SPACE not in text))
+@example(text=" ")
+@example(text="")
 def test_every_text_is_read_and_shown_whole(kind: Callable[[], Tokenizer], text: str) -> None:
     pieces = Pieces(kind())
 
     shown = pieces.text(pieces.tokenize(text))
 
-    assert shown.removeprefix(" ") == text.removeprefix(" ")  # some put a space before a text
-    assert len(text) <= len(shown) <= len(text) + 1
+    assert shown in {text, f" {text}"}  # some put a space before a text
 
 
 @pytest.mark.parametrize("kind", [byte_level, marked_spaces])
