@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.final_command import print_final
 from neuron_assets.keeping_commands import gc
 from neuron_assets.lineage import tables_of
 from neuron_assets.method.records import NeuronId
@@ -34,6 +35,7 @@ Examples:
   neuron-assets materialize mine --layers 3 --neurons all
   neuron-assets estimate mine                         requests, tokens, money and time, before anything is spent
   neuron-assets show bundled L3N307                   one neuron in colour
+  neuron-assets report mine --final                   its scores where nobody has looked yet, once
 """
 
 
@@ -71,9 +73,20 @@ def demo() -> None:
 
 
 @main.command()
-def report() -> None:
-    """As demo, but for every neuron: some minutes. Makes the figures of the README."""
-    _report("all")
+@click.argument("study", default="bundled")
+@click.option("--final", is_flag=True, help="Score what stands for each neuron on the pool `test`: to be done once.")
+@click.option("--again", is_flag=True, help="With --final: open `test` once more, for other explanations.")
+def report(study: str, *, final: bool, again: bool) -> None:
+    """As demo, but for every neuron: some minutes. Makes the figures of the README.
+
+    With --final, of any STUDY: what its explanations are worth where nobody has looked yet. Each look is written down.
+    """
+    if final:
+        print_final(Console(), current_project(), study, again=again)
+    elif study != "bundled" or again:
+        raise click.UsageError("Without --final this is of the bundled study; of others: materialize, then summary.")
+    else:
+        _report("all")
 
 
 @main.command()

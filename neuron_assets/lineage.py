@@ -31,10 +31,15 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
         *("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
         *("judgements", "ablations"),
     ),
+    "final_simulations": ("excerpts", "activations", "candidates", "scores"),
+    "final_scores": ("excerpts", "activations", "neuron_statistics", "candidates", "scores", "final_simulations"),
     "layer_summary": ("scores",),
     "spending": (),
 }
 """The tables that each table may be made from; every table stands after its inputs."""
+
+FINAL = ("final_simulations", "final_scores")
+"""The tables of the final report: in no study's graph, made when a person opens the pool `test`."""
 
 
 def tables_of(study: Study) -> tuple[str, ...]:
@@ -47,13 +52,14 @@ def tables_of(study: Study) -> tuple[str, ...]:
         "revised_explanations": study.revises,
         "ablations": study.scoring.ablates,
     }
-    return tuple(table for table in INPUTS if wanted.get(table, True))
+    return tuple(table for table in INPUTS if wanted.get(table, table not in FINAL))
 
 
 def inputs_of(study: Study, table: str) -> tuple[str, ...]:
     """The tables that a table of this study is made from; a model that judges reads no simulations."""
     unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set()
-    return tuple(name for name in INPUTS[table] if name in tables_of(study) and name not in unread)
+    there = {*tables_of(study), *FINAL}
+    return tuple(name for name in INPUTS[table] if name in there and name not in unread)
 
 
 def lineages(study: Study) -> dict[str, str]:
@@ -103,6 +109,8 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         },
         "ablations": {"calibration": study.scoring.calibration},
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
+        "final_simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
+        "final_scores": {"scoring": study.scoring.model_dump(exclude=not_scored)},
         "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

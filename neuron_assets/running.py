@@ -98,12 +98,12 @@ def materialize(
     n_runs, failed = 0, list[NeuronAssetsError]()
     # A person's own call waits for no other run; nor does one that was killed make any wait.
     assets = build_study(wanted.study, pools={}).assets or ()
-    for run in _runs(wanted, store, desk, instance):
+    for run in runs_needed(wanted, store, desk, instance):
         on_run(run)
         n_runs += 1
         _observe(wanted.study, desk, instance)
         try:
-            _make(wanted.study, run, instance, assets, resources)
+            make_run(wanted.study, run, instance, assets, resources)
         except NeuronAssetsError as error:
             if run.tables[-1] == by_layer(wanted.study)[-1]:
                 failed.append(error)
@@ -130,7 +130,7 @@ def count_lost(wanted: Wanted, store: TableStore) -> int:
     return sum(int(read_facts(path).notes.get(LOST, 0)) for path in paths if path.exists())
 
 
-def _make(study: Study, run: Run, instance: DagsterInstance, assets: Any, resources: Mapping[str, object]) -> None:
+def make_run(study: Study, run: Run, instance: DagsterInstance, assets: Any, resources: Mapping[str, object]) -> None:
     selection = AssetSelection.assets(*(asset_key(study, table) for table in run.tables))
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
@@ -179,7 +179,7 @@ def _check_failed(study: Study, run: Run, instance: DagsterInstance, error: Exce
     return None
 
 
-def _runs(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> Iterator[Run]:
+def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> Iterator[Run]:
     """The runs that are needed; each is decided on after the one before it was made."""
     study = wanted.study
     state = _State(wanted, store, desk, instance)

@@ -116,6 +116,8 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "judgements": ("schema", "complete", "documents_apart", "failures"),
     "ablations": ("schema", "complete"),
     "metrics": ("schema", "complete"),
+    "final_simulations": ("schema", "complete", "documents_apart", "failures"),
+    "final_scores": ("schema", "complete", "documents_apart"),
     "layer_summary": ("schema",),
     "spending": ("schema",),
 }

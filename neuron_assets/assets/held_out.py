@@ -56,6 +56,16 @@ def simulated_rows_of(study: Study, activations: StoredTable, neuron_indices: Se
     return ordered.unique(["neuron_index", "excerpt_index"], keep="first", maintain_order=True)
 
 
+def final_rows_of(study: Study, activations: StoredTable, neuron_indices: Sequence[int]) -> pl.DataFrame:
+    """Rows of `activations` of the pool `test`, each excerpt once a neuron: what a final report is made on.
+
+    Raises UnreadableTable or InvalidTable.
+    """
+    rows = activations_of(activations, "test", neuron_indices)
+    exemplars = rows.filter((pl.col("kind") != "top") | (pl.col("rank") < study.scoring.top))
+    return exemplars.unique(["neuron_index", "excerpt_index"], keep="first", maintain_order=True)
+
+
 def most_excerpts(study: Study) -> int:
     """How many excerpts of a neuron are simulated, if none is there twice."""
     splits, scoring = study.splits, study.scoring
@@ -73,6 +83,7 @@ class HeldOut:
     """What one neuron did where nobody who explained it looked."""
 
     valid: NeuronRecord
+    """Of that pool; in a final report of `test`."""
     natural: NeuronRecord | None
     """Excerpts as they come, the same for all neurons; None where the study does not ask for them."""
     calibration: NeuronRecord | None
@@ -104,6 +115,12 @@ class Layer:
         calibration = self._fitted_on(neuron_indices) if self.study.simulates_calibration else repeat(None, n)
         for record, drawn, fitted in zip(valid, natural, calibration, strict=True):
             yield HeldOut(record, drawn, fitted, largest[record.neuron.neuron_index])
+
+    def of_test(self, neuron_indices: Sequence[int]) -> Iterator[HeldOut]:
+        """The same for a final report."""
+        largest = dict(self.statistics.select("neuron_index", "maximum").iter_rows())
+        for record in self._records("test", neuron_indices):
+            yield HeldOut(record, None, None, largest[record.neuron.neuron_index])
 
     def cases(self, neuron_indices: Sequence[int]) -> Iterator[Cases]:
         """What is judged of each of these neurons, ascending, by scorer."""

@@ -85,10 +85,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
             *([] if "simulation" in kept else _of_candidates(read, candidates, simulations)),
             *_of_lookups(read, candidates, kept),
         ]
-        sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
-        intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
-        ends = [one.interval if one.judgement.sums is None else next(intervals) for one in scored]
-        made = scores_frame(scored, ends)
+        made = with_intervals(study, scored)
         frame = pl.concat([*kept.values(), made]).sort(
             pl.col("candidate").is_null(), "neuron_index", "candidate", "scorer", "sample"
         )
@@ -98,7 +95,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         shown = shown_documents(activations, excerpts, candidates["neuron_index"].unique().to_list())
         last = last_materialization(context.instance, asset_key(study, "scores"), context.partition_key)
         before = {} if last is None else {name: value.value for name, value in last.metadata.items()}
-        apart = scored_apart(excerpts, shown, _scored_documents(frame))
+        apart = scored_apart(excerpts, shown, scored_documents(frame))
         yield from hand_over(
             context,
             study,
@@ -109,6 +106,14 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         )
 
     return scores
+
+
+def with_intervals(study: Study, scored: Sequence[Scored]) -> pl.DataFrame:
+    """As rows of the table `scores`."""
+    sums = [one.judgement.sums for one in scored if one.judgement.sums is not None]
+    intervals = iter(neuron_intervals(sums, seed=study.scoring.seed, n_draws=study.scoring.draws))
+    ends = [one.interval if one.judgement.sums is None else next(intervals) for one in scored]
+    return scores_frame(scored, ends)
 
 
 def _kept(study: Study, store: TableStore, layer: str, neurons: Sequence[int]) -> Mapping[str, pl.DataFrame]:
@@ -142,7 +147,7 @@ def _of_candidates(layer: Layer, candidates: pl.DataFrame, simulations: pl.DataF
         decision = decide(layer.study, held, of_neuron)
         for one in of_neuron:
             stands = one.candidate == decision.candidate
-            yield from _scored(layer, held, one, stands=stands)
+            yield from scored_on(layer, held, one, stands=stands)
             if one.candidate is not None and one.candidate in decision.judgements:
                 chosen_by = decision.judgements[one.candidate]
                 whose = (held.valid.neuron, one.candidate, one.author, stands, one.scorer)
@@ -160,11 +165,11 @@ def _of_lookups(layer: Layer, candidates: pl.DataFrame, kept: Mapping[str, pl.Da
     for shown, held in zip(layer.shown(read), layer.held_out(read), strict=True):
         names = [name for name, without in missing.items() if shown.neuron.neuron_index in without]
         for prediction in of_lookups(shown, names):
-            yield from _scored(layer, held, prediction)
+            yield from scored_on(layer, held, prediction)
 
 
-def _scored(layer: Layer, held: HeldOut, prediction: Prediction, *, stands: bool = False) -> Iterator[Scored]:
-    """By sample; whether it stands for its neuron."""
+def scored_on(layer: Layer, held: HeldOut, prediction: Prediction, *, stands: bool = False) -> Iterator[Scored]:
+    """A prediction by sample; whether it stands for its neuron."""
     record, scoring = held.valid, layer.study.scoring
     simulated = prediction.expected(record)
     judged = {
@@ -179,7 +184,7 @@ def _scored(layer: Layer, held: HeldOut, prediction: Prediction, *, stands: bool
         yield Scored(record.neuron, *whose, sample, *models, judgement)
 
 
-def _scored_documents(frame: pl.DataFrame) -> pl.Series:
+def scored_documents(frame: pl.DataFrame) -> pl.Series:
     return frame["document_sums"].explode().drop_nulls().list.get(_DOCUMENT).cast(pl.Int32)
 
 

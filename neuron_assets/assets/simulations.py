@@ -1,6 +1,7 @@
 """The step from an explanation to expected activations on excerpts that nobody was shown.
 
-Put here: the asset `simulations`. Keep out: how a simulator works (`method/`, `simulators.py`).
+Put here: the asset `simulations`, and what it shares with the final report's. Keep out: how a simulator works
+(`method/`, `simulators.py`).
 """
 
 import time
@@ -29,7 +30,7 @@ from neuron_assets.assets.specs import (
 )
 from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
-from neuron_assets.method.records import Answer, NeuronRecord
+from neuron_assets.method.records import Answer, NeuronRecord, Split
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import simulated_matrix, simulations_frame
 from neuron_assets.tables.parquet import StoredTable
@@ -49,44 +50,74 @@ def simulations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         candidates: pl.DataFrame,
     ) -> Result:
         tag_run(context, study)
-        began, layer = time.monotonic(), context.partition_key
         rows = simulated_rows_of(study, activations, candidates["neuron_index"].unique().to_list())
-        tried = list(_tried(candidates, neuron_records(rows, corpus(excerpts))))
-        there = table_store.current(study.name, "simulations", lineages(study)["simulations"], layer, {"candidates"})
-        about = errand(context, desk, "simulations")
-        with trying_again(context, desk.waits), open_simulator(study, desk, about) as simulator:
-            seen_by_step(context, asset_key(study, "simulator_model"), simulator.identity)
-            kept = _kept(there, simulator.identity, tried)
-            answers = list(simulator.simulate(one.unseen for one in tried if one.explanation and one.key not in kept))
-            n_lost, coming = count_lost(answers), iter(answers)
-            ask_lost_again(context, desk.waits, n_lost)
-            made = [kept[one.key] if one.key in kept else one.rows(simulator.identity, coming) for one in tried]
-            facts = {"simulator": brief(simulator.identity), **simulator.facts()}
-        frame = pl.concat([empty("simulations"), *made])
-        facts |= {"kept": sum(one.key in kept for one in tried), "failures": frame["failure"].count(), "lost": n_lost}
-        facts |= _sample(study, tried, frame) | made_by(candidates, frame) | seconds_since(began)
-        context.add_asset_metadata(facts, asset_key(study, "simulations"), layer)
-        apart = _apart(frame, excerpts, activations)
+        records = neuron_records(rows, corpus(excerpts))
+        made = simulate_layer(context, study, "simulations", candidates, records, table_store, desk)
+        apart = unshown(made.frame, excerpts, activations, ("valid", "calibration"))
         expected = expected_simulations(candidates, rows)
         yield from hand_over(
             context,
             study,
             "simulations",
-            frame,
-            lambda rows: [apart, *_found(study, rows, candidates, expected)],
-            notes={**asking_notes(simulator.identity, n_lost), SIMULATED: simulated_in_words(study)},
+            made.frame,
+            lambda rows: [apart, *whole_with_few_failures(study, rows, candidates, expected)],
+            notes={**made.notes, SIMULATED: simulated_in_words(study)},
         )
 
     return simulations
 
 
-def _apart(frame: pl.DataFrame, excerpts: pl.DataFrame, activations: StoredTable) -> Finding:
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """The simulations of one layer."""
+
+    frame: pl.DataFrame
+    notes: Mapping[str, str]
+    """Of its file: who simulated, and how many questions got no answer."""
+
+
+def simulate_layer(  # noqa: PLR0913, PLR0917  # what is simulated, by whom, and where it will stand
+    context: dg.AssetExecutionContext,
+    study: Study,
+    table: str,
+    candidates: pl.DataFrame,
+    records: Iterable[NeuronRecord],
+    store: TableStore,
+    desk: RequestDesk,
+) -> Made:
+    """Each candidate on the excerpts of its neuron's record; what this simulator did already is kept.
+
+    What it took goes into the metadata of `table`. Raises LanguageModelError.
+    """
+    began, layer = time.monotonic(), context.partition_key
+    tried = list(_tried(candidates, records))
+    there = store.current(study.name, table, lineages(study)[table], layer, {"candidates", "scores"})
+    about = errand(context, desk, table)
+    with trying_again(context, desk.waits), open_simulator(study, desk, about) as simulator:
+        seen_by_step(context, asset_key(study, "simulator_model"), simulator.identity)
+        kept = _kept(there, simulator.identity, tried)
+        answers = list(simulator.simulate(one.unseen for one in tried if one.explanation and one.key not in kept))
+        n_lost, coming = count_lost(answers), iter(answers)
+        ask_lost_again(context, desk.waits, n_lost)
+        made = [kept[one.key] if one.key in kept else one.rows(simulator.identity, coming) for one in tried]
+        facts = {"simulator": brief(simulator.identity), **simulator.facts()}
+    frame = pl.concat([empty("simulations"), *made])
+    facts |= {"kept": sum(one.key in kept for one in tried), "failures": frame["failure"].count(), "lost": n_lost}
+    facts |= _sample(study, tried, frame) | made_by(candidates, frame) | seconds_since(began)
+    context.add_asset_metadata(facts, asset_key(study, table), layer)
+    return Made(frame, asking_notes(simulator.identity, n_lost))
+
+
+def unshown(frame: pl.DataFrame, excerpts: pl.DataFrame, activations: StoredTable, pools: Sequence[Split]) -> Finding:
+    """Whether the documents of what was simulated are of these pools, and none was shown to the explainer."""
     shown = shown_documents(activations, excerpts, frame["neuron_index"].unique().to_list())
     documents = frame.join(excerpts, on="excerpt_index")["document_index"]
-    return scored_apart(excerpts, shown, documents, pools=("valid", "calibration"))
+    return scored_apart(excerpts, shown, documents, pools=pools)
 
 
-def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected: pl.DataFrame) -> list[Finding]:
+def whole_with_few_failures(
+    study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected: pl.DataFrame
+) -> list[Finding]:
     with_text = candidates.filter(pl.col("explanation").is_not_null())
     judged = frame.join(with_text, on=("neuron_index", "candidate"), how="semi")
     return [

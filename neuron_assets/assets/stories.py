@@ -91,6 +91,19 @@ activations, a threshold from which on a token counts as predicted) is fitted on
 is said too broadly scores well among top excerpts, and is found out here.
 
 **Costs** seconds; the simulations on more excerpts, which it needs, cost the simulator's questions.""",
+    "final_simulations": """
+**Made** by the simulator on excerpts of `test`, once a person has opened that pool with `neuron-assets report --final`:
+of the candidates that stand for their neurons, and of the controls.
+
+**Look at** `failures` and `lost`.
+
+**Costs** what simulations cost, for one candidate and its controls.""",
+    "final_scores": """
+**Made** as the scores are, on `test`. The table `openings` tells when that pool was opened, and for what.
+
+**Look at** what `neuron-assets report --final` prints of it.
+
+**Costs** seconds.""",
     "layer_summary": """
 **Made** from the scores of all layers that are there and still stand.
 

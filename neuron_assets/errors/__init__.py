@@ -8,6 +8,9 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── StudyExists
     │   ├── StudyFolderMissing
     │   ├── NotDeleted
+    │   ├── NotReadyForFinal
+    │   ├── NothingKeptOfTest
+    │   ├── PoolWasOpened
     │   ├── UnreadableStudy
     │   ├── InvalidStudy
     │   ├── LayerOutOfRange
@@ -131,8 +134,11 @@ from neuron_assets.errors.studies import (
     NeuronsNotHeard,
     NonFiniteActivations,
     NotDeleted,
+    NothingKeptOfTest,
+    NotReadyForFinal,
     NotReplaceable,
     OutOfMemory,
+    PoolWasOpened,
     StudyError,
     StudyExists,
     StudyFolderMissing,
@@ -201,10 +207,13 @@ __all__ = [
     "NonFiniteActivations",
     "NotAnsweredYet",
     "NotDeleted",
+    "NotReadyForFinal",
     "NotReplaceable",
+    "NothingKeptOfTest",
     "NothingScored",
     "OutOfMemory",
     "ParametersRefused",
+    "PoolWasOpened",
     "PriceUnknown",
     "QuestionTooLong",
     "QuotaSpent",

@@ -1,6 +1,7 @@
 """Errors of what a user gives: the study, its subject model, an explanation."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from neuron_assets.errors.root import NeuronAssetsError
 
@@ -49,6 +50,31 @@ class InvalidStudy(StudyError):
     def __init__(self, path: object, problems: Sequence[str]) -> None:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         super().__init__(f"{path} is not a valid study:{listed}\nEvery key is explained in docs/study.md.")
+
+
+class NotReadyForFinal(StudyError):
+    def __init__(self, study: str, missing: str) -> None:
+        super().__init__(
+            f"{study} is not ready for its final report: {missing}, is to be made first. `test` was not opened. "
+            f"Make it with: neuron-assets materialize {study}"
+        )
+
+
+class NothingKeptOfTest(StudyError):
+    def __init__(self, study: str, top: int) -> None:
+        super().__init__(
+            f"{study} keeps too few excerpts of the pool `test` for a final report. Under `splits.test` let `top` be "
+            f"at least {top} (`scoring.top`) and `random` at least 1, and materialize again."
+        )
+
+
+class PoolWasOpened(StudyError):
+    def __init__(self, study: str, first: datetime) -> None:
+        super().__init__(
+            f"`test` of {study} was opened on {first:%Y-%m-%d %H:%M} UTC, for other explanations than stand now. What "
+            "is chosen after such a look is not judged by it any more. With --again it is opened once more, and every "
+            "report says how often it was."
+        )
 
 
 class LayerOutOfRange(StudyError):

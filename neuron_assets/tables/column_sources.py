@@ -11,6 +11,7 @@ _TOKENS = ("excerpts.token_ids",)
 _STATISTICS = ("excerpts.token_ids", "excerpts.split")
 _AGREEMENT = ("activations.activations", "simulations.simulated", "excerpts.tokens")
 """The tokens serve the lookups, which read no explanation."""
+_FINAL_AGREEMENT = ("activations.activations", "final_simulations.simulated", "excerpts.tokens")
 _INTERVAL = (*_AGREEMENT, "excerpts.document_index")
 _DIVERGENCES = ("ablations.divergence_simulated", "ablations.divergence_mean", "ablations.noise")
 _SCORES = ("scores.ev_correlation",)
@@ -103,6 +104,27 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "n_excerpts": ("activations.excerpt_index",),
         "n_documents": ("excerpts.document_index",),
     },
+    "final_simulations": {
+        **_same("candidates", "layer_index", "neuron_index", "candidate"),
+        **_same("activations", "excerpt_index"),
+        **dict.fromkeys(("simulated", "distribution"), ("candidates.explanation", "excerpts.tokens")),
+        "failure": ("candidates.explanation", "candidates.failure", "excerpts.tokens"),
+    },
+    "final_scores": {
+        **_same("candidates", "layer_index", "neuron_index", "candidate", "author", "explainer"),
+        **_same("final_simulations", "simulator"),
+        **_same("scores", "chosen"),
+        **dict.fromkeys(("ev_correlation", "r2", "absolute_deviation"), _FINAL_AGREEMENT),
+        **dict.fromkeys(
+            ("ev_correlation_low", "ev_correlation_high", "interval_failure", "document_sums"),
+            (*_FINAL_AGREEMENT, "excerpts.document_index"),
+        ),
+        "failure": (*_FINAL_AGREEMENT, "final_simulations.failure"),
+        "n_excerpts": ("activations.excerpt_index",),
+        "n_documents": ("excerpts.document_index",),
+        "n_tokens": ("excerpts.token_ids",),
+    },
+    "openings": {},
     "layer_summary": {
         **_same("scores", "layer_index", "author", "scorer", "sample", "explainer", "simulator"),
         "n_neurons": ("scores.neuron_index",),

@@ -220,6 +220,13 @@ def of_explainer(scores: pl.DataFrame) -> pl.DataFrame:
     return reported(scores).filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
 
 
+def standing(candidates: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """The candidates that stand for their neurons, and the controls."""
+    stands = candidates.join(of_chosen(scores), on=("neuron_index", "candidate"), how="semi", maintain_order="left")
+    controls = candidates.filter(pl.col("author").is_in(CONTROLS))
+    return pl.concat([stands, controls]).sort("neuron_index", "candidate")
+
+
 def of_chosen(scores: pl.DataFrame) -> pl.DataFrame:
     """Of those the ones that stand for their neuron; where none was chosen, as none has a text, the first."""
     own = of_explainer(scores)

@@ -1,6 +1,7 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table, but for those of `evidence_schemas.py`, `revision_schemas.py` and `spending_schema.py`.
+Here: one pandera model a table, but for those of `evidence_schemas.py`, `openings_schema.py`, `revision_schemas.py`
+and `spending_schema.py`.
 Not here: what models share (`table_models.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
@@ -12,6 +13,7 @@ import polars as pl
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
 from neuron_assets.tables.evidence_schemas import Ablations, Judgements
+from neuron_assets.tables.openings_schema import Openings
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
@@ -194,6 +196,14 @@ class Metrics(OfNeurons):
         return data.lazyframe.select(pl.col("value").is_null() != pl.col("failure").is_null())
 
 
+class FinalSimulations(Simulations):
+    """What the simulator expects on excerpts of `test`, for the final report."""
+
+
+class FinalScores(Scores):
+    """How well the simulations of the final report agree with what the neuron did."""
+
+
 class LayerSummary(Table):
     """The scores of each layer, by scorer and sample."""
 
@@ -238,6 +248,9 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "judgements": Judgements,
     "ablations": Ablations,
     "metrics": Metrics,
+    "final_simulations": FinalSimulations,
+    "final_scores": FinalScores,
+    "openings": Openings,
     "layer_summary": LayerSummary,
     "spending": Spending,
 }
@@ -255,6 +268,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "judgements": ("layer_index", "neuron_index", "candidate", "scorer", "excerpt_index"),
     "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
+    "final_simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
+    "final_scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
+    "openings": ("opening", "layer_index", "excerpts"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "spending": ("asset", "layer_index", "model"),
 }

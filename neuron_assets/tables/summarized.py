@@ -44,6 +44,12 @@ def summary_frame(scores: pl.DataFrame, *, chooses: bool, seed: int, n_draws: in
     return table.sort("layer_index", "author", "scorer", "sample")
 
 
+def final_summary(scores: pl.DataFrame, author: str, *, seed: int, n_draws: int) -> pl.DataFrame:
+    """The table `final_scores` likewise: what stands for the neurons is the work of one author, who is named so."""
+    told = scores.with_columns(author=pl.when(pl.col("chosen")).then(pl.lit(author)).otherwise("author"))
+    return summary_frame(told, chooses=False, seed=seed, n_draws=n_draws)
+
+
 def _rows_of_chosen(scores: pl.DataFrame, seed: int, n_draws: int) -> list[dict[str, Any]]:
     whose = [name for name in _GROUP if name != "explainer"]
     best = of_chosen(scores).with_columns(author=pl.lit(CHOSEN))

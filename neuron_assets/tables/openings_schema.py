@@ -1,0 +1,24 @@
+"""The table that tells when the pool `test` was opened, as `schemas.py` has the others.
+
+Here: its columns. Not here: when it may be opened (`final_report.py`), its rows (`openings.py`).
+"""
+
+import pandera.polars as pa
+import polars as pl
+
+from neuron_assets.tables.table_models import Table
+
+
+class Openings(Table):
+    """When a person opened the pool `test` for a final report, and for which explanations. Rows are only added."""
+
+    opening: pl.Int32 = pa.Field(ge=1, description="First, second ... look at this pool; only the first is final.")
+    layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
+    opened_at: pl.Datetime = pa.Field(
+        dtype_kwargs={"time_unit": "us", "time_zone": "UTC"}, description="When; the one time that stands in a table."
+    )
+    excerpts: pl.String = pa.Field(description="Content hash of `excerpts`: whose `test` it was.")
+    n_neurons: pl.Int32 = pa.Field(ge=0, description="Neurons that are reported.")
+    stand: pl.String = pa.Field(description="Hash of the texts that stand for them.")
+    explainer: pl.String = pa.Field(description="Who wrote these.")
+    simulator: pl.String = pa.Field(description="Who simulates.")
