@@ -5,6 +5,7 @@ when it may be opened, and that it is written down (`final_report.py`).
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
@@ -32,7 +33,9 @@ _SAMPLES: tuple[Sample, ...] = ("top_and_random", "random_only")
 
 def final_assets(study: Study) -> Sequence[dg.AssetsDefinition]:
     """For the command that opens `test`, beside the assets of the study."""
-    return (_final_simulations_asset(study), _final_scores_asset(study))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks, as in `study_component.py`
+        return (_final_simulations_asset(study), _final_scores_asset(study))
 
 
 def _final_simulations_asset(study: Study) -> dg.AssetsDefinition:

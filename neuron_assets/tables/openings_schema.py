@@ -3,6 +3,8 @@
 Here: its columns. Not here: when it may be opened (`final_report.py`), its rows (`openings.py`).
 """
 
+from typing import Annotated
+
 import pandera.polars as pa
 import polars as pl
 
@@ -14,9 +16,7 @@ class Openings(Table):
 
     opening: pl.Int32 = pa.Field(ge=1, description="First, second ... look at this pool; only the first is final.")
     layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
-    opened_at: pl.Datetime = pa.Field(
-        dtype_kwargs={"time_unit": "us", "time_zone": "UTC"}, description="When; the one time that stands in a table."
-    )
+    opened_at: Annotated[pl.Datetime, "us", "UTC"] = pa.Field(description="When; the one time in all tables.")
     excerpts: pl.String = pa.Field(description="Content hash of `excerpts`: whose `test` it was.")
     n_neurons: pl.Int32 = pa.Field(ge=0, description="Neurons that are reported.")
     stand: pl.String = pa.Field(description="Hash of the texts that stand for them.")
