@@ -19,7 +19,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "excerpts": (),
     "activations": ("excerpts",),
     "neuron_statistics": ("excerpts",),
-    "explanations": ("excerpts", "activations"),
+    "explanations": ("excerpts", "activations", "neuron_statistics"),
     "counterexamples": ("excerpts", "activations", "explanations"),
     "revised_explanations": ("excerpts", "activations", "explanations"),
     "candidates": ("explanations", "revised_explanations"),
@@ -56,8 +56,10 @@ def tables_of(study: Study) -> tuple[str, ...]:
 
 
 def inputs_of(study: Study, table: str) -> tuple[str, ...]:
-    """The tables that a table of this study is made from; a model that judges reads no simulations."""
-    unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set()
+    """The tables that a table of this study is made from, and reads."""
+    unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set[str]()
+    if table == "explanations" and not study.shown_output_side:
+        unread = {"neuron_statistics"}
     there = {*tables_of(study), *FINAL}
     return tuple(name for name in INPUTS[table] if name in there and name not in unread)
 

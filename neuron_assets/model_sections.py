@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from neuron_assets.few_shot import few_shot_digest
 from neuron_assets.language_models.server_settings import OPENAI, is_openai
 from neuron_assets.method.explaining.layouts import LAYOUTS
+from neuron_assets.method.explaining.output_side import OUTPUT_SIDE
 from neuron_assets.method.rules.fitting import RULES_VERSION, RuleParameters
 from neuron_assets.method.simulating.all_at_once import LAYOUT as ALL_AT_ONCE
 from neuron_assets.method.simulating.numbered_json import NUMBERED_JSON
@@ -171,6 +172,8 @@ class _ShownToModel(Section):
     """Excerpts of `train`."""
     samples: Annotated[int, Field(ge=1, le=20)] = 1
     """Explanations a neuron."""
+    shown_output_side: Annotated[int, Field(ge=0, le=20)] = 0
+    """Tokens that the neuron makes the model say next, and as many that it keeps it from saying, told beside them."""
 
     @model_validator(mode="after")
     def _something_is_shown(self) -> "_ShownToModel":
@@ -185,6 +188,7 @@ class _ShownToModel(Section):
             "few_shot": few_shot_digest(),
             "shown": f"{self.shown_top}+{self.shown_random}",
             "samples": self.samples,
+            "output_side": f"{OUTPUT_SIDE}*{self.shown_output_side}" if self.shown_output_side else None,
         }
 
 

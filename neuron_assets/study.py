@@ -110,6 +110,8 @@ class Study(Section):
         for scorer in {"natural_rate", "detection"}.intersection(self.scoring.scorers):
             if self.splits.natural == 0:
                 raise ValueError(f"scoring.scorers: `{scorer}` needs excerpts; `splits.natural` must be 1 or more")
+        if self.shown_output_side and not self.activations.output_side:
+            raise ValueError("explainer.shown_output_side: `activations.output_side` is off, so nothing is kept of it")
         if self.simulates_calibration and self.splits.calibration.top + self.splits.calibration.random == 0:
             raise ValueError("splits.calibration: what is calibrated, or chosen between, needs excerpts in it")
         return self
@@ -217,6 +219,11 @@ class Study(Section):
     @property
     def revises(self) -> bool:
         return self.revision.rounds > 0
+
+    @property
+    def shown_output_side(self) -> int:
+        """How many tokens that a neuron makes the model say its explainer is told; a language model only."""
+        return int(getattr(self.explainer, "shown_output_side", 0))
 
     @property
     def simulates_calibration(self) -> bool:

@@ -27,6 +27,7 @@ from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.prices import price_of
 from neuron_assets.lineage import lineages
 from neuron_assets.method.explaining.layouts import LAYOUTS, explanation_question
+from neuron_assets.method.explaining.output_side import OutputSide
 from neuron_assets.method.questions import ChatPrompt, Prompt
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
@@ -209,7 +210,10 @@ def _sample(study: Study, role: Role) -> Iterator[Prompt]:
     for number, record in enumerate(_made_up_records(study)):
         if role == "explainer":
             assert isinstance(study.explainer, HostedExplainer)
-            yield explanation_question(record, LAYOUTS[study.explainer.layout], few_shot).prompt
+            n_said = study.shown_output_side
+            said = OutputSide(record.exemplars.tokens.strings[:n_said], record.exemplars.tokens.strings[-n_said:])
+            layout = LAYOUTS[study.explainer.layout]
+            yield explanation_question(record, layout, few_shot, output_side=said if n_said else None).prompt
             continue
         tokens, explanation = record.exemplars.tokens, few_shot[number % len(few_shot)].explanation
         excerpt = tuple(tokens.strings[code] for code in tokens.codes[0].tolist())

@@ -21,6 +21,7 @@ from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.errors import UnreadableStudy
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question, rows_to_show
+from neuron_assets.method.explaining.output_side import OutputSide
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, Exemplars, NeuronId, NeuronRecord
@@ -38,6 +39,7 @@ from neuron_assets.yaml_files import read_yaml
 
 SILENT: Answer[str] = Answer(None, "the neuron is silent on all the excerpts that would be shown")
 _NOT_WRITTEN = "has no explanation of"
+_NOTHING_SAID: Mapping[int, OutputSide] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,13 @@ def is_no_fault() -> pl.Expr:
 
 
 @contextmanager
-def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[Explainer]:
-    """Raises UnreadableStudy for written explanations that cannot be read, LanguageModelError for unusable models."""
+def open_explainer(
+    study: Study, desk: RequestDesk, errand: Errand, output_sides: Mapping[int, OutputSide] = _NOTHING_SAID
+) -> Iterator[Explainer]:
+    """`output_sides` are told to a language model, by neuron_index.
+
+    Raises UnreadableStudy for written explanations that cannot be read, LanguageModelError for unusable models.
+    """
     section = study.explainer
     check_length(study, section)
     match section:
@@ -80,7 +87,7 @@ def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
                 yield Explainer(
                     identity=asked.named(study.explainer_identity),
                     rows=lambda exemplars: rows_to_show(exemplars, section.shown_top, section.shown_random),
-                    explain=lambda records: _explained(list(records), section, asked.answers),
+                    explain=lambda records: _explained(list(records), section, output_sides, asked.answers),
                     facts=asked.facts,
                 )
 
@@ -88,22 +95,30 @@ def open_explainer(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
 def _explained(
     records: Sequence[NeuronRecord],
     section: HostedExplainer | LocalExplainer,
+    output_sides: Mapping[int, OutputSide],
     answers_of: Callable[[Iterable[Question[str]]], Iterator[Answer[str]]],
 ) -> Iterator[Sequence[Answer[str]]]:
     """Nothing is asked about a neuron that is silent on all that would be shown."""
     is_silent = [not (record.exemplars.activations > 0).any() for record in records]
     asked = [record for record, silent in zip(records, is_silent, strict=True) if not silent]
-    answers = iter(list(answers_of(_questions(asked, section))))  # to the end: there an offline run says what it lacks
+    answers = iter(
+        list(answers_of(_questions(asked, section, output_sides)))
+    )  # to the end: there an offline run says what it lacks
     for silent in is_silent:
         yield [SILENT] if silent else [next(answers) for _ in range(section.samples)]
 
 
-def _questions(records: Iterable[NeuronRecord], section: HostedExplainer | LocalExplainer) -> Iterator[Question[str]]:
+def _questions(
+    records: Iterable[NeuronRecord],
+    section: HostedExplainer | LocalExplainer,
+    output_sides: Mapping[int, OutputSide],
+) -> Iterator[Question[str]]:
     layout, few_shot = LAYOUTS[section.layout], few_shot_neurons()
     longest = LONGEST_REPLY + section.room_to_think
     for record in records:
+        said = output_sides.get(record.neuron.neuron_index)
         for sample in range(section.samples):
-            yield explanation_question(record, layout, few_shot, sample=sample, longest_reply=longest)
+            yield explanation_question(record, layout, few_shot, sample=sample, longest_reply=longest, output_side=said)
 
 
 def _by_neuron(study: Study, explain: Callable[[NeuronRecord], Sequence[Answer[str]]]) -> Explainer:

@@ -30,6 +30,7 @@ from neuron_assets.assets.specs import (
 )
 from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
+from neuron_assets.method.explaining.output_side import OutputSide
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import explanations_frame
@@ -61,13 +62,14 @@ def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         desk: dg.ResourceParam[RequestDesk],
         excerpts: pl.DataFrame,
         activations: StoredTable,
+        **output_side: pl.DataFrame,  # neuron_statistics, where the explainer is told what neurons make the model say
     ) -> Result:
         tag_run(context, study)
         began, layer = time.monotonic(), context.partition_key
         wanted = study.neuron_indices(layer_index(layer), config.asked)
         there = table_store.current(study.name, "explanations", lineages(study)["explanations"], layer)
-        about = errand(context, desk, "explanations")
-        with trying_again(context, desk.waits), open_explainer(study, desk, about) as explainer:
+        about, said = errand(context, desk, "explanations"), _said(study, output_side.get("neuron_statistics"))
+        with trying_again(context, desk.waits), open_explainer(study, desk, about, said) as explainer:
             seen_by_step(context, asset_key(study, "explainer_model"), explainer.identity)
             kept = _kept(there, explainer.identity, wanted)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))
@@ -88,6 +90,14 @@ def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         )
 
     return explanations
+
+
+def _said(study: Study, statistics: pl.DataFrame | None) -> dict[int, OutputSide]:
+    """By neuron_index what it makes the model say, where that is to be told and it makes it say something."""
+    if statistics is None:
+        return {}
+    columns = statistics.select("neuron_index", "pushes_up", "pushes_down").drop_nulls().iter_rows()
+    return {index: OutputSide(tuple(up), tuple(down)).first(study.shown_output_side) for index, up, down in columns}
 
 
 def _kept(there: pl.DataFrame | None, explainer: str, wanted: Sequence[int]) -> pl.DataFrame:

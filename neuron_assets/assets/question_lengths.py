@@ -14,6 +14,7 @@ from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.judge_sections import HostedJudge, Judge, LocalJudge
 from neuron_assets.language_models.local_identity import context_length_of
 from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question
+from neuron_assets.method.explaining.output_side import OutputSide
 from neuron_assets.method.questions import ChatPrompt, Prompt
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
@@ -73,7 +74,10 @@ def _longest_prompt(study: Study, section: Asked) -> Prompt:
             excerpts = [tuple(islice(words, length)) for _ in range(section.shown_top + section.shown_random)]
             room = section.room_to_think if isinstance(section, LocalExplainer) else 0
             layout, longest = LAYOUTS[section.layout], LONGEST_REPLY + room
-            return explanation_question(_active_record(excerpts), layout, few_shot, longest_reply=longest).prompt
+            n_tokens = section.shown_output_side
+            said = OutputSide(tuple(islice(words, n_tokens)), tuple(islice(words, n_tokens))) if n_tokens else None
+            record = _active_record(excerpts)
+            return explanation_question(record, layout, few_shot, longest_reply=longest, output_side=said).prompt
         case HostedJudge() | LocalJudge():
             explanation = max((neuron.explanation for neuron in few_shot), key=len)
             return sample_prompt(section, "fuzzing", explanation, tuple(islice(words, length)))

@@ -18,6 +18,7 @@ from neuron_assets.method.explaining.layouts import (
     explanation_question,
     rows_to_show,
 )
+from neuron_assets.method.explaining.output_side import OutputSide
 from neuron_assets.method.fencing import escaped, fence_for, highlight_for, quoted
 from neuron_assets.method.few_shot import FewShotExcerpt, FewShotNeuron
 from neuron_assets.method.questions import ChatPrompt, Question, Reply
@@ -245,3 +246,24 @@ def test_highlighted_takes_less_than_half_the_tokens_of_pairs() -> None:
     )
 
     assert highlighted < pairs / 2
+
+
+def test_what_the_neuron_makes_the_model_say_is_told_of_the_last_one_and_fenced() -> None:
+    side = OutputSide((" mat", "\n"), ("<start>",))
+    plain, told = (prompt(explanation_question(CATS, PAIRS, [FRUIT], output_side=each)) for each in (None, side))
+
+    assert told.messages[-1].content == plain.messages[-1].content.replace("<start>", "<start-2>").replace(
+        "<end>", "<end-2>"
+    ).replace(
+        "<end-2>\n\nWhat",
+        "<end-2>\n\nMore likely next:\n<start-2>\n mat\n\\n\n<end-2>\n"
+        "Less likely next:\n<start-2>\n<start>\n<end-2>\n\nWhat",
+    )
+    assert "likely" not in told.messages[1].content
+    assert "likely to say next" in told.messages[0].content
+    assert "likely" not in plain.messages[0].content
+    assert told.layout != plain.layout
+
+
+def test_so_many_of_the_output_side_are_told_as_asked_for() -> None:
+    assert OutputSide(("a", "b", "c"), ("d",)).first(2) == OutputSide(("a", "b"), ("d",))

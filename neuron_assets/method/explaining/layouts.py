@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Int
 
+from neuron_assets.method.explaining.output_side import HOW_TO_READ, OUTPUT_SIDE, OutputSide, output_side_text
 from neuron_assets.method.explaining.reading import read_explanation
 from neuron_assets.method.fencing import FENCE, Marks, escaped, fence_for, highlight_for
 from neuron_assets.method.few_shot import FewShotNeuron
@@ -87,27 +88,33 @@ def rows_to_show(exemplars: Exemplars, n_top: int, n_random: int) -> Int[np.ndar
     return simulated_rows(exemplars, n_top)[: n_top_shown + n_random]
 
 
-def explanation_question(
+def explanation_question(  # noqa: PLR0913  # what is shown, and how it is asked
     record: NeuronRecord,
     layout: ExplanationLayout,
     few_shot: Sequence[FewShotNeuron],
     *,
     sample: int = 0,
     longest_reply: int = LONGEST_REPLY,
+    output_side: OutputSide | None = None,
 ) -> Question[str]:
     """Asks what the neuron looks for, from all the excerpts of the record.
 
-    They are scaled together, by their one largest activation (Bills et al. 2023). `longest_reply` is in tokens.
+    They are scaled together, by their one largest activation (Bills et al. 2023). `longest_reply` is in tokens. What
+    the neuron makes the model say next is told where `output_side` is given; the paper's prompts do not tell it.
     Raises ValueError where the record holds no excerpt, or an activation that is not finite.
     """
     examples = [[ShownExcerpt(each.tokens, each.scaled) for each in neuron.excerpts] for neuron in few_shot]
     shown = [*examples, _shown(record.exemplars)]
-    marks = _marks(shown)
-    questions = [_ask(layout.write(excerpts, marks), number) for number, excerpts in enumerate(shown, start=1)]
-    messages = [Message("system", _system(layout, marks))]
+    marks = _marks(shown, () if output_side is None else (*output_side.up, *output_side.down))
+    blocks = [layout.write(excerpts, marks) for excerpts in shown]
+    if output_side is not None:
+        blocks[-1] += f"\n{output_side_text(output_side, marks.fence)}\n"
+    questions = [_ask(block, number) for number, block in enumerate(blocks, start=1)]
+    messages = [Message("system", _system(layout, marks, HOW_TO_READ if output_side is not None else ""))]
     for question, neuron in zip(questions, few_shot, strict=False):  # the last question has no answer yet
         messages += [Message("user", question), Message("assistant", neuron.explanation)]
-    prompt = ChatPrompt((*messages, Message("user", questions[-1])), layout.id, longest_reply)
+    version = layout.id if output_side is None else f"{layout.id}+{OUTPUT_SIDE}"
+    prompt = ChatPrompt((*messages, Message("user", questions[-1])), version, longest_reply)
     told_before = tuple(neuron.explanation for neuron in few_shot)
     read = partial(read_explanation, told_before=told_before, fence=marks.fence)
     return Question(prompt, read, about=str(record.neuron), sample=sample)
@@ -131,14 +138,15 @@ def _shown(exemplars: Exemplars) -> list[ShownExcerpt]:
     ]
 
 
-def _marks(neurons: Sequence[Sequence[ShownExcerpt]]) -> PromptMarks:
-    texts = ["".join(excerpt.tokens) for excerpts in neurons for excerpt in excerpts]
+def _marks(neurons: Sequence[Sequence[ShownExcerpt]], more: Sequence[str]) -> PromptMarks:
+    texts = ["".join(excerpt.tokens) for excerpts in neurons for excerpt in excerpts] + list(more)
     return PromptMarks(fence_for(texts), highlight_for(texts))
 
 
-def _system(layout: ExplanationLayout, marks: PromptMarks) -> str:
+def _system(layout: ExplanationLayout, marks: PromptMarks, more: str) -> str:
     fence, highlight = marks.fence, marks.highlight
-    how_to_read = layout.how_to_read.format(start=fence.start, end=fence.end, left=highlight.start, right=highlight.end)
+    words = layout.how_to_read + more
+    how_to_read = words.format(start=fence.start, end=fence.end, left=highlight.start, right=highlight.end)
     return _SYSTEM.format(how_to_read=how_to_read, start=fence.start, end=fence.end)
 
 
