@@ -11,7 +11,7 @@ from neuron_assets.assets.books import Errand
 from neuron_assets.assets.explainers import open_explainer
 from neuron_assets.definitions import build_definitions
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange, UnreadableStudy
-from neuron_assets.lineage import INPUTS, lineages
+from neuron_assets.lineage import FINAL, INPUTS, lineages
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import BUNDLED_STUDIES, Project
 from neuron_assets.study import Study, parse_layers, read_study
@@ -132,7 +132,7 @@ def test_other_layers_are_refused(text: str) -> None:
         ({"layers": [1]}, set()),
         ({"neurons": "all"}, set()),
         ({"description": "other", "owners": ["team:safety"]}, set()),
-        ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "metrics", "layer_summary"}),
+        ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "metrics", "layer_summary", *FINAL}),
         (
             {"activations": {"output_side": False}},
             set(list(INPUTS)[2:-1])
