@@ -37,7 +37,7 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     ),
     "explanations": {
         **_same("activations", "layer_index", "neuron_index"),
-        "explanation": _ACTIVATIONS,
+        "explanation": (*_ACTIVATIONS, "neuron_statistics.pushes_up", "neuron_statistics.pushes_down"),
         "failure": _ACTIVATIONS,
     },
     "counterexamples": {
@@ -105,7 +105,8 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "n_documents": ("excerpts.document_index",),
     },
     "final_simulations": {
-        **_same("candidates", "layer_index", "neuron_index", "candidate"),
+        **_same("candidates", "layer_index", "neuron_index"),
+        "candidate": ("candidates.candidate", "scores.chosen"),
         **_same("activations", "excerpt_index"),
         **dict.fromkeys(("simulated", "distribution"), ("candidates.explanation", "excerpts.tokens")),
         "failure": ("candidates.explanation", "candidates.failure", "excerpts.tokens"),
@@ -119,7 +120,7 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             ("ev_correlation_low", "ev_correlation_high", "interval_failure", "document_sums"),
             (*_FINAL_AGREEMENT, "excerpts.document_index"),
         ),
-        "failure": (*_FINAL_AGREEMENT, "final_simulations.failure"),
+        "failure": (*_FINAL_AGREEMENT, "final_simulations.failure", "neuron_statistics.maximum"),
         "n_excerpts": ("activations.excerpt_index",),
         "n_documents": ("excerpts.document_index",),
         "n_tokens": ("excerpts.token_ids",),
