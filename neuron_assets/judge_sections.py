@@ -85,6 +85,15 @@ class LocalJudge(LocalSection, _AskedToJudge):
         return self._identity(**own, room_to_think=self.room_to_think, asks=self.asks, layout=self._layout)
 
 
+class EncoderSection(Section):
+    """A Hugging Face sentence-embedding model in this process, for the scorer `embedding`. None is shipped."""
+
+    model: Annotated[str, Field(min_length=1)]
+    """A folder with safetensors weights, or a name in the cache or on the hub."""
+    revision: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
 Judge = Annotated[
     Annotated[SimulationJudge | HostedJudge | LocalJudge, Field(discriminator="provider")], provided_by("simulation")
 ]

@@ -106,6 +106,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},
         "judgements": {
             "judge": study.judge_identity,
+            **({"encoder": study.encoder.model_dump(exclude={"device"})} if study.encoder is not None else {}),
             "judging": study.judging.model_dump(),
             "top": study.scoring.top,
         },

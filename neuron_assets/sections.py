@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from neuron_assets.method.calibrated_scores import CALIBRATED_METRICS
 from neuron_assets.method.calibration import CalibrationKind
-from neuron_assets.method.judging.asking import Scorer as JudgedScorer
+from neuron_assets.method.judging.cases import Scorer as JudgedScorer
 from neuron_assets.method.judging.choosing import DETECTION, FUZZING, ChoicePlan
 from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.natural_rate import NATURAL_RATE_METRICS
@@ -35,6 +35,7 @@ Scorer = Literal[
     "ablation",
     "detection",
     "fuzzing",
+    "embedding",
     "unigram_lookup",
     "bigram_lookup",
 ]
@@ -148,8 +149,17 @@ class ScoringSection(Section):
 
     @property
     def judged(self) -> tuple[JudgedScorer, ...]:
-        """The scorers that ask a judge."""
+        """The scorers that hold explanations against chosen excerpts."""
         return tuple(scorer for scorer in JUDGED_METRICS if scorer in self.scorers)
+
+    @property
+    def asks_judge(self) -> bool:
+        """Whether one of them asks a judge; similarity is told by the study's `encoder`."""
+        return bool({"detection", "fuzzing"}.intersection(self.scorers))
+
+    @property
+    def embeds(self) -> bool:
+        return "embedding" in self.scorers
 
     @property
     def calibrates(self) -> bool:
@@ -194,7 +204,7 @@ class JudgingSection(Section):
     seed: Seed = 0
 
     def plan(self, scorer: JudgedScorer) -> ChoicePlan:
-        chosen = self.detection if scorer == "detection" else self.fuzzing
+        chosen = self.fuzzing if scorer == "fuzzing" else self.detection
         numbers = {name if name == "most_marked" else f"n_{name}": number for name, number in chosen}
         return ChoicePlan(**numbers, seed=self.seed)
 

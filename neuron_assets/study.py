@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
 from neuron_assets.corpus_sections import Corpus, StandardLibrary
 from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnits, NeuronOutOfRange
-from neuron_assets.judge_sections import Judge, SimulationJudge
+from neuron_assets.judge_sections import EncoderSection, Judge, SimulationJudge
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
 from neuron_assets.model_sections import Explainer, RulesExplainer, RulesSimulator, Simulator
@@ -69,6 +69,7 @@ class Study(Section):
     """By a model's name, as above or as its server tells it; they go before the list that is shipped."""
     scoring: ScoringSection = ScoringSection()
     judge: Judge = SimulationJudge()
+    encoder: EncoderSection | None = None
     judging: JudgingSection = JudgingSection()
     revision: RevisionSection = RevisionSection()
     controls: ControlsSection = ControlsSection()
@@ -107,11 +108,13 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _what_is_needed_is_kept(self) -> "Study":
-        for scorer in {"natural_rate", "detection"}.intersection(self.scoring.scorers):
+        for scorer in {"natural_rate", "detection", "embedding"}.intersection(self.scoring.scorers):
             if self.splits.natural == 0:
                 raise ValueError(f"scoring.scorers: `{scorer}` needs excerpts; `splits.natural` must be 1 or more")
         if self.shown_output_side and not self.activations.output_side:
             raise ValueError("explainer.shown_output_side: `activations.output_side` is off, so nothing is kept of it")
+        if self.scoring.embeds and self.encoder is None:
+            raise ValueError("scoring.scorers: `embedding` needs a model; name a local one under `encoder.model`")
         if self.simulates_calibration and self.splits.calibration.top + self.splits.calibration.random == 0:
             raise ValueError("splits.calibration: what is calibrated, or chosen between, needs excerpts in it")
         return self
@@ -127,7 +130,7 @@ class Study(Section):
         if self.asking.mode == "direct":
             return self
         models = {"explainer": self.explainer, "simulator": self.simulator}
-        for role, model in (models | ({"judge": self.judge} if self.scoring.judged else {})).items():
+        for role, model in (models | ({"judge": self.judge} if self.scoring.asks_judge else {})).items():
             if role != "simulator" and model.provider == "local":
                 raise ValueError(f"asking: `mode: batch` is for models of servers, and the {role} is a local one")
             if getattr(model, "method", None) == "logprobs":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from neuron_assets.assets.forward_pass import OnePass
 
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
-_MEASURED = {**_SAMPLES, "detection": "detection", "fuzzing": "fuzzing"}
+_MEASURED = {**_SAMPLES, "detection": "detection", "fuzzing": "fuzzing", "embedding": "embedding"}
 _LONGEST_NAME = 12
 _WITHOUT_LOWER_BOUND = ("ablation",)
 """Metrics of which one neuron can pull the mean of all anywhere: the median stands below it."""

@@ -18,7 +18,7 @@ from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.errors import ModelChanged, NotAnsweredYet
-from neuron_assets.judge_sections import AskedModel, HostedJudge, Judge, LocalJudge
+from neuron_assets.judge_sections import AskedModel, EncoderSection, HostedJudge, Judge, LocalJudge
 from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.database import Database
@@ -42,6 +42,7 @@ from neuron_assets.study import Study
 
 if TYPE_CHECKING:
     from neuron_assets.language_models.local import LocalModel
+    from neuron_assets.language_models.sentence_encoder import SentenceEncoder
 
 T = TypeVar("T")
 
@@ -182,7 +183,10 @@ class RequestDesk:
 
     def judge(self, study: Study) -> str:
         """Who judges now, by who is observed to answer; raises LanguageModelError."""
-        return self._who(study, study.judge, study.judge_identity)
+        asked = [self._who(study, study.judge, study.judge_identity)] if study.scoring.asks_judge else []
+        if study.encoder is not None and study.scoring.embeds:
+            asked.append(encoder_identity(who_is(study.encoder.model, study.encoder.revision)))
+        return " + ".join(asked)
 
     def _who(self, study: Study, section: Explainer | Simulator | Judge, identity: str) -> str:
         match section:
@@ -257,15 +261,33 @@ def _called(section: HostedSection) -> str:
     return f"{section.model}@{address_of(section.base_url)}"
 
 
+def encoder_identity(who: str) -> str:
+    """Of a sentence-embedding model; `who` is its name and the digest of its files, or its commit."""
+    return f"embedding/1?model={who}"
+
+
+def open_encoder(section: EncoderSection) -> "SentenceEncoder":
+    """A sentence-embedding model in this process; raises UnusableModel."""
+    from neuron_assets.language_models.sentence_encoder import open_sentence_encoder
+
+    return open_sentence_encoder(section.model, device=_device(section.device), revision=section.revision)
+
+
 def open_local(section: LocalSection, temperature: float = 0.0, seed: int = 0) -> "LocalModel":
     """A model in this process; raises UnusableModel."""
-    import torch
-
     from neuron_assets.language_models.local import open_local_model
 
-    device = section.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return open_local_model(
-        section.model, device=device, dtype=section.dtype, revision=section.revision, temperature=temperature, seed=seed
+        section.model,
+        device=_device(section.device),
+        dtype=section.dtype,
+        revision=section.revision,
+        temperature=temperature,
+        seed=seed,
     )
+
+
+def _device(wished: str) -> str:
+    import torch
+
+    return wished if wished != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

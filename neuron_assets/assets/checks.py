@@ -13,8 +13,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
-from neuron_assets.method.judging.asking import Scorer as JudgedScorer
 from neuron_assets.method.judging.cases import Cases
+from neuron_assets.method.judging.cases import Scorer as JudgedScorer
 from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.records import Split
 from neuron_assets.method.samples import Sample

@@ -54,7 +54,7 @@ def count_judgements(
 ) -> Count:
     """As above."""
     known = {layer: _judged(study, section, store, layer, indices) for layer, indices in neurons.items()}
-    plans = [study.judging.plan(scorer) for scorer in study.scoring.judged]
+    plans = [study.judging.plan(scorer) for scorer in study.scoring.judged if scorer != "embedding"]
     n_excerpts = [plan.n_active + plan.n_plain + plan.n_hard + plan.n_beside for plan in plans]
     return _count(study, neurons, known, sum(-(-n // section.plan.shown_at_once) for n in n_excerpts))
 

@@ -104,7 +104,7 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
         counts["explainer"] = Count(n_samples(study) * sum(map(len, neurons.values())), is_exact=True)
     if isinstance(study.simulator, HostedSimulator):
         counts["simulator"] = count_simulations(study, neurons, store)
-    if study.scoring.judged and isinstance(study.judge, HostedJudge):
+    if study.scoring.asks_judge and isinstance(study.judge, HostedJudge):
         counts["judge"] = count_judgements(study, study.judge, neurons, store)
     return [_estimate(study, role, count, _request(study, role, requests, store)) for role, count in counts.items()]
 
@@ -219,7 +219,7 @@ def _sample(study: Study, role: Role) -> Iterator[Prompt]:
         excerpt = tuple(tokens.strings[code] for code in tokens.codes[0].tolist())
         if role == "judge":
             assert isinstance(study.judge, HostedJudge)
-            scorers = study.scoring.judged
+            scorers = [scorer for scorer in study.scoring.judged if scorer != "embedding"]
             yield sample_prompt(study.judge, scorers[number % len(scorers)], explanation, excerpt)
         else:
             assert isinstance(study.simulator, HostedSimulator)

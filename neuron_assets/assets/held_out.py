@@ -27,7 +27,7 @@ SIMULATED = "simulated"
 
 def simulates_natural(study: Study) -> bool:
     """Whether candidates are simulated on excerpts as they come: scored there, or judged by what was simulated."""
-    return study.scoring.at_natural_rate or bool(study.scoring.judged and study.judge.provider == "simulation")
+    return study.scoring.at_natural_rate or (study.scoring.asks_judge and study.judge.provider == "simulation")
 
 
 def is_judged(study: Study) -> pl.Expr:

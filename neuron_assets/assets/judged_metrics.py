@@ -37,8 +37,9 @@ def judged_metrics(
             for scorer in scoring.judged:
                 rows = judged.get((index, row["candidate"], scorer), judgements.clear())
                 said = judgements_of(shown.neuron, rows, layer.texts)
+                who = NOBODY if scorer == "embedding" else simulator
                 yield (
-                    Of(shown.neuron, row["candidate"], row["author"], scorer, "judged", row["explainer"], simulator),
+                    Of(shown.neuron, row["candidate"], row["author"], scorer, "judged", row["explainer"], who),
                     *measure_judged(scorer, said, natural, seed=scoring.seed, n_draws=scoring.draws),
                 )
 

@@ -13,8 +13,9 @@ import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
 from neuron_assets.assets.checks import Finding, expected_judgements, few_failures, has_all, scored_apart
+from neuron_assets.assets.claims import Claim, Judged
 from neuron_assets.assets.held_out import Layer
-from neuron_assets.assets.judges import Claim, Judged, open_judge
+from neuron_assets.assets.judges import Bench, open_judges
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import (
     Result,
@@ -63,13 +64,13 @@ def judgements_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         tried = list(_tried(candidates, cases))
         there = table_store.current(study.name, "judgements", lineages(study)["judgements"], layer, {"candidates"})
         about = errand(context, desk, "judgements")
-        with trying_again(context, desk.waits), open_judge(study, desk, about, simulated) as judge:
-            kept = {} if simulated is not None else _kept(there, judge.identity, tried)
-            answers = list(judge.judge(one.claim for one in tried if one.explanation and one.key not in kept))
+        with trying_again(context, desk.waits), open_judges(study, desk, about, simulated) as judges:
+            kept = {} if simulated is not None else _kept(there, judges, tried)
+            answers = list(judges.judge([one.claim for one in tried if one.explanation and one.key not in kept]))
             n_lost, coming = count_lost(answers), iter(answers)
             ask_lost_again(context, desk.waits, n_lost)
-            made = [kept[one.key] if one.key in kept else one.rows(judge.identity, coming) for one in tried]
-            facts = {"judge": brief(judge.identity), **judge.facts()}
+            made = [kept[one.key] if one.key in kept else one.rows(judges, coming) for one in tried]
+            facts = {"judge": brief(judges.identity), **judges.facts()}
         frame = pl.concat([empty("judgements"), *made])
         facts |= {"kept": sum(one.key in kept for one in tried), "failures": frame["failure"].count(), "lost": n_lost}
         facts |= made_by(candidates, *simulations.values()) | seconds_since(began)
@@ -82,7 +83,7 @@ def judgements_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
             "judgements",
             frame,
             lambda rows: [apart, *_found(study, rows, candidates, cases)],
-            notes={**asking_notes(judge.identity, n_lost), JUDGED: judged_in_words(study)},
+            notes={**asking_notes(judges.identity, n_lost), JUDGED: judged_in_words(study)},
         )
 
     return judgements
@@ -115,18 +116,24 @@ class _Tried:
     def claim(self) -> Claim:
         return Claim(self.candidate, str(self.explanation), self.cases)
 
-    def rows(self, judge: str, coming: Iterator[Judged]) -> pl.DataFrame:
+    def rows(self, judges: Bench, coming: Iterator[Judged]) -> pl.DataFrame:
         """With the next of the answers that come; where there is no explanation, with why."""
         answers: Judged = next(coming) if self.explanation else [Answer(None, self.failure) for _ in self.cases.strata]
-        return judgements_frame(judge, self.cases, self.candidate, self.explanation, answers)
+        return judgements_frame(
+            judges.of(self.cases.scorer).identity, self.cases, self.candidate, self.explanation, answers
+        )
 
 
-def _kept(there: pl.DataFrame | None, judge: str, tried: Iterable[_Tried]) -> Mapping[tuple[object, ...], pl.DataFrame]:
-    """What this judge has judged already, by neuron, candidate, scorer and text: whole, and without failures."""
+def _kept(
+    there: pl.DataFrame | None, judges: Bench, tried: Iterable[_Tried]
+) -> Mapping[tuple[object, ...], pl.DataFrame]:
+    """What these judges have judged already, by neuron, candidate, scorer and text: whole, and without failures."""
     if there is None:
         return {}
     whose = ["neuron_index", "candidate", "scorer", "explanation"]
-    is_whole = (pl.col("judge") == judge).all() & pl.col("failure").is_null().all()
+    identities = {one.cases.scorer: judges.of(one.cases.scorer).identity for one in tried}
+    is_theirs = pl.col("judge") == pl.col("scorer").replace_strict(identities, default=None, return_dtype=pl.String)
+    is_whole = is_theirs.all() & pl.col("failure").is_null().all()
     found = there.filter(is_whole.over(whose)).partition_by(whose, as_dict=True)
     return {
         one.key: found[one.key]

@@ -5,7 +5,7 @@ Put here: from a study's `judge` to something that says how likely a yes is. Kee
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,34 +13,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.asked import RequestDesk, encoder_identity, open_encoder
 from neuron_assets.assets.books import Errand
+from neuron_assets.assets.claims import Claim, Judged
 from neuron_assets.assets.judge_questions import AskedJudge, judge_questions
 from neuron_assets.assets.question_lengths import check_length
+from neuron_assets.assets.similarity import judge_by_similarity
 from neuron_assets.judge_sections import SimulationJudge
 from neuron_assets.method.judging.by_simulation import detection_by_simulation, fuzzing_by_simulation
-from neuron_assets.method.judging.cases import Cases
+from neuron_assets.method.judging.cases import Scorer
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import simulated_matrix
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Claim:
-    """An explanation, and the excerpts on which it is held against what the neuron did."""
-
-    candidate: int
-    explanation: str
-    cases: Cases
-
-    @property
-    def about(self) -> str:
-        return f"{self.cases.record.neuron} candidate {self.candidate}"
-
-
-Judged = Sequence[Answer[float]]
-"""One answer an excerpt: how likely a yes is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +38,47 @@ class Judge:
     """In the order of what is given."""
     facts: Callable[[], Mapping[str, Any]] = dict
     """What it took, for people: requests, tokens, money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All who judge in a study: one who is asked, and one who only tells how alike texts are; either may be absent."""
+
+    asked: Judge | None
+    alike: Judge | None
+
+    @property
+    def identity(self) -> str:
+        return " + ".join(judge.identity for judge in (self.asked, self.alike) if judge is not None)
+
+    def of(self, scorer: Scorer) -> Judge:
+        found = self.alike if scorer == "embedding" else self.asked
+        assert found is not None
+        return found
+
+    def judge(self, claims: Sequence[Claim]) -> Iterator[Judged]:
+        """Each by the judge of its scorer, in the order of what is given."""
+        answers = {
+            scorer: self.of(scorer).judge(claim for claim in claims if claim.cases.scorer == scorer)
+            for scorer in dict.fromkeys(claim.cases.scorer for claim in claims)
+        }
+        for claim in claims:
+            yield next(answers[claim.cases.scorer])
+
+    def facts(self) -> Mapping[str, Any]:
+        return self.asked.facts() if self.asked is not None else {}
+
+
+@contextmanager
+def open_judges(study: Study, desk: RequestDesk, errand: Errand, simulations: pl.DataFrame | None) -> Iterator[Bench]:
+    """Those that the study's scorers need; raises LanguageModelError for models that cannot be used."""
+    with ExitStack() as stack:
+        asks, alike = study.scoring.asks_judge, None
+        asked = stack.enter_context(open_judge(study, desk, errand, simulations)) if asks else None
+        if study.encoder is not None and study.scoring.embeds:
+            encoder = open_encoder(study.encoder)
+            alike = Judge(encoder_identity(encoder.who), partial(judge_by_similarity, encoder))
+        yield Bench(asked, alike)
 
 
 @contextmanager
@@ -87,6 +113,7 @@ def _by_asking(
 
     def questions() -> Iterator[Question[tuple[float, ...]]]:
         for claim in claims:
+            assert claim.cases.scorer != "embedding"
             shown, size = claim.cases.shown(), section.plan.shown_at_once
             asked.append([len(shown[start : start + size]) for start in range(0, len(shown), size)])
             yield from judge_questions(section, claim.cases.scorer, claim.explanation, shown, about=claim.about)

@@ -121,7 +121,7 @@ def labels(study: Study, table: str) -> str:
     if table in BEFORE_EXPLAINING:
         return f"subject: {study.subject_label}"
     models = f"explainer: {study.explainer.label}; simulator: {study.simulator.label}"
-    if table in {"judgements", "metrics"} and study.scoring.judged:
+    if table in {"judgements", "metrics"} and study.scoring.asks_judge:
         models += f"; judge: {study.judge.label}"
     return f"subject: {study.subject_label}; {models}"
 

@@ -33,7 +33,7 @@ def asks_a_server(study: Study) -> bool:
 
 def servers_of(study: Study) -> list[HostedSection]:
     """Whom the study asks behind a server, role by role."""
-    models = [study.explainer, study.simulator, *([study.judge] if study.scoring.judged else [])]
+    models = [study.explainer, study.simulator, *([study.judge] if study.scoring.asks_judge else [])]
     return [model for model in models if isinstance(model, HostedSection)]
 
 

@@ -16,13 +16,15 @@ class Judgements(OfNeurons):
     """What a judge, reading a candidate's text, says of held-out excerpts: whether the neuron is active there."""
 
     candidate: pl.Int32 = pa.Field(ge=0, description="Candidate of the neuron.")
-    scorer: pl.String = pa.Field(isin=list(JUDGED_METRICS), description="What was asked: detection or fuzzing.")
+    scorer: pl.String = pa.Field(isin=list(JUDGED_METRICS), description="detection, fuzzing, or embedding.")
     excerpt_index: pl.Int32 = pa.Field(ge=0, description="Row of `excerpts`, of the pool valid.")
     stratum: pl.String = pa.Field(isin=list(STRATA), description="Kind of excerpt; yes is right for active, else no.")
     marked: pl.List = pa.Field(dtype_kwargs={"inner": pl.Int32()}, description="Places of marked tokens, for fuzzing.")
     judge: pl.String = pa.Field(description="Who judged; a model by who it was observed to be.")
     explanation: pl.String = pa.Field(nullable=True, description="The text that was read; null if there was none.")
-    probability: pl.Float64 = pa.Field(nullable=True, ge=0, le=1, description="Of a yes; above 0.5 it is one.")
+    probability: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=1, description="Of a yes, above 0.5 it is one; for embedding (1 + cosine) / 2."
+    )
     failure: pl.String = pa.Field(nullable=True, description="Why there is no verdict.")
 
     @pa.dataframe_check(name="a verdict or a failure, never both")

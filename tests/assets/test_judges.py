@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Errand
-from neuron_assets.assets.judges import Claim, open_judge
+from neuron_assets.assets.claims import Claim
+from neuron_assets.assets.judges import open_judge
 from neuron_assets.method.judging.alternatives import alternatives_question
 from neuron_assets.method.judging.asking import Scorer
 from neuron_assets.method.judging.cases import Cases
@@ -80,6 +81,7 @@ def test_a_judge_without_chat_is_read_by_its_probabilities_of_yes_and_no(tmp_pat
     assert [len(each) for each in answers] == [4, 4, 4]
     for claim, judged in zip(claims, answers, strict=True):
         for shown, answer in zip(claim.cases.shown(), judged, strict=True):
+            assert claim.cases.scorer != "embedding"
             prompt = alternatives_question(claim.cases.scorer, claim.explanation, shown, about="it").prompt
             assert isinstance(prompt, EchoPrompt)
             next_ = alternatives(prompt.text[: prompt.places[0]])

@@ -4,15 +4,19 @@ Here: the choice and the marks put together. Not here: either of them (`choosing
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from neuron_assets.method.judging.activity import Known
-from neuron_assets.method.judging.asking import Scorer
 from neuron_assets.method.judging.choosing import ChoicePlan, choose_excerpts, marked_tokens
 from neuron_assets.method.judging.examples import ShownExcerpt
 from neuron_assets.method.records import Answer, NeuronRecord
+
+Scorer = Literal["detection", "fuzzing", "embedding"]
+"""What judges are needed for. A judge is asked the first two; the third holds the same excerpts as detection against
+the explanation, by how alike a sentence-embedding model finds them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +29,7 @@ class Cases:
     strata: Int[np.ndarray, " judged"]
     """Index into STRATA."""
     marked: Bool[np.ndarray, "judged token"]
-    """For detection none is."""
+    """For fuzzing only."""
 
     def shown(self) -> list[ShownExcerpt]:
         """As a judge is shown them."""

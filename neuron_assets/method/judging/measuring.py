@@ -9,7 +9,7 @@ import numpy as np
 
 from neuron_assets.method.intervals import Interval
 from neuron_assets.method.judging.activity import NaturalCounts
-from neuron_assets.method.judging.asking import Scorer
+from neuron_assets.method.judging.cases import Scorer
 from neuron_assets.method.judging.metrics import Judgements, judging_metrics
 from neuron_assets.method.metrics import Measured, Metric, unmeasured
 from neuron_assets.method.records import Answer
@@ -18,8 +18,10 @@ _BALANCED = ("balanced_accuracy", "auroc")
 JUDGED_METRICS: Mapping[Scorer, tuple[str, ...]] = {
     "detection": (*_BALANCED, "precision", "f1"),
     "fuzzing": _BALANCED,
+    "embedding": ("auroc",),
 }
-"""In text as it comes nobody marks tokens, so fuzzing has no natural rate."""
+"""In text as it comes nobody marks tokens, so fuzzing has no natural rate; and similarity is no verdict, so that only
+its order counts."""
 
 
 def measure_judged(
