@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.revising.asking import REVISION
+from neuron_assets.method.revising.sentences import TEST_SENTENCES
 from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
 from neuron_assets.study import Study
 
@@ -20,8 +22,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "activations": ("excerpts",),
     "neuron_statistics": ("excerpts",),
     "explanations": ("excerpts", "activations"),
-    "counterexamples": ("excerpts", "activations", "explanations"),
-    "revised_explanations": ("excerpts", "activations", "explanations"),
+    "counterexamples": ("excerpts", "activations", "neuron_statistics", "explanations"),
+    "revised_explanations": ("excerpts", "activations", "neuron_statistics", "explanations"),
     "candidates": ("explanations", "revised_explanations"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
@@ -51,8 +53,13 @@ def tables_of(study: Study) -> tuple[str, ...]:
 
 
 def inputs_of(study: Study, table: str) -> tuple[str, ...]:
-    """The tables that a table of this study is made from; a model that judges reads no simulations."""
+    """The tables that a table of this study is made from.
+
+    A model that judges reads no simulations, and rules that revise no statistics.
+    """
     unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set()
+    if table in {"counterexamples", "revised_explanations"} and not study.revises_by_asking:
+        unread = {"neuron_statistics"}
     return tuple(name for name in INPUTS[table] if name in tables_of(study) and name not in unread)
 
 
@@ -77,11 +84,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
     not_scored = {"scorers", "calibration"} | (set() if study.chooses else {"choosing_seed"})
-    revision = {
-        **study.revision.model_dump(),
-        "choosing_seed": study.scoring.choosing_seed,
-        "version": RULES_REVISION_VERSION,
-    }
+    revision = {**study.revision.model_dump(), **_revised_by(study)}
     return {
         # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
         "excerpts": {
@@ -91,7 +94,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "activations": harvested,
         "neuron_statistics": {**harvested, "output_side": study.activations.output_side},
         "explanations": {"explainer": study.explainer_identity},
-        "counterexamples": revision,
+        "counterexamples": {**revision, "columns": 2},
         "revised_explanations": revision,
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
@@ -106,3 +109,9 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }
+
+
+def _revised_by(study: Study) -> Mapping[str, Any]:
+    if study.revises_by_asking:
+        return {"version": f"{TEST_SENTENCES}+{REVISION}", "structured": getattr(study.explainer, "structured", None)}
+    return {"version": RULES_REVISION_VERSION, "choosing_seed": study.scoring.choosing_seed}

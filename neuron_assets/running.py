@@ -36,7 +36,7 @@ from neuron_assets.assets.specs import (
     asset_key,
     scorers_in_words,
 )
-from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
+from neuron_assets.assets.spending import MADE_BY_ASKING, REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.assets.units import UNITS, units_digest
@@ -123,9 +123,8 @@ def by_layer(study: Study) -> tuple[str, ...]:
 
 def count_lost(wanted: Wanted, store: TableStore) -> int:
     """To how many questions of these layers, as they are there, nobody answered: the next call asks them again."""
-    made_by_asking = ("explanations", "simulations", "judgements")
     paths = [
-        store.path(wanted.study.name, table, wanted.key(layer)) for table in made_by_asking for layer in wanted.layers
+        store.path(wanted.study.name, table, wanted.key(layer)) for table in MADE_BY_ASKING for layer in wanted.layers
     ]
     return sum(int(read_facts(path).notes.get(LOST, 0)) for path in paths if path.exists())
 
@@ -249,6 +248,7 @@ class _State:
                 for table in FORWARD
             },
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
+            "revised_explanations": {LOST: lambda: None},
             "simulations": {
                 LOST: lambda: None,
                 ANSWERED_BY: lambda: self._simulator,
