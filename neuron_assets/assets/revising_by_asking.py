@@ -139,7 +139,7 @@ def _first(
         neuron = record.neuron.neuron_index
         samples = said[neuron,].to_dicts()
         row = next((row for row in samples if row["explanation"] is not None), samples[0])
-        answer = Answer[str](row["explanation"], row["failure"])
+        answer: Answer[str] = Answer(row["explanation"], row["failure"])
         yield _Standing(record, maximum[neuron], row["sample"], samples[-1]["sample"], answer)
 
 
