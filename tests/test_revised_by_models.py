@@ -1,138 +1,42 @@
-"""Studies whose explanations a language model revises: the subject's rules are known, and so is the truth.
+"""Studies whose explanations a language model revises, on a subject whose rules are known."""
 
-The scripted model begins with a wrong text for each neuron. Asked to revise, it says what the marked tokens of the
-tests have in common: so whatever is gained is gained from what the subject did on the sentences.
-"""
-
-import json
-import keyword
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
-from starlette.responses import Response
 
 from neuron_assets.assets.estimating import Estimate, estimate
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN
 from neuron_assets.assets.spending import spending_of
-from neuron_assets.assets.study_component import table_resources
-from neuron_assets.errors import BudgetSpent
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.project import Project
-from neuron_assets.running import Run, Wanted, count_lost, materialize
 from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
-from tests.language_models.misbehaving_server import (
-    MODEL,
-    Behaviour,
-    Body,
-    MisbehavingServer,
-    as_json,
-    chat_answer,
-    refusal,
-    running,
+from tests.language_models.misbehaving_server import MODEL, Body, MisbehavingServer, running
+from tests.learning_model import (
+    FIRES,
+    FIRST,
+    NUMBERS,
+    ROUNDS,
+    SELF,
+    SILENT,
+    TRUTH,
+    asked,
+    kind_of,
+    last,
+    learner,
+    make,
+    path_of,
+    read,
+    revised_by,
 )
-from tests.polite_server import characters, is_a_probe
-from tests.scenario import STUDY, make_project
+from tests.polite_server import characters
 
-SELF, NUMBERS = 0, 5
-"""Planted units: ` self`, and numbers."""
-TRUTH = {SELF: "the word self", NUMBERS: "numbers in digits"}
-FIRST = {SELF: "keywords of Python", NUMBERS: "punctuation"}
-TAKEN_AT_ITS_WORD: Mapping[str, Callable[[str], bool]] = {
-    TRUTH[SELF]: lambda token: token == " self",
-    TRUTH[NUMBERS]: lambda token: token.strip().isdigit(),
-    FIRST[SELF]: lambda token: keyword.iskeyword(token.strip()),
-    FIRST[NUMBERS]: lambda token: not any(character.isalnum() for character in token),
-}
-FIRES = ["if x is None: return the self of it", "count to 42 and while true go on", "import os and 7 more"]
-SILENT = ["the value of self is not known", "room 17 lies above", "nothing but plain words"]
-SPLITS = {**dict(STUDY["splits"]), "calibration": {"top": 4, "random": 6}}  # type: ignore[call-overload]
 NEURON = ["layer_index", "neuron_index"]
-ROUNDS = 2
-World = tuple[Project, Study]
-
-
-def kind_of(body: Body) -> str:
-    if is_a_probe(body):
-        return "probe"
-    if "response_format" in body:
-        return "sentences" if "fires_1" in last(body) else "simulation"
-    return "revision" if "First explanation:" in last(body) else "explanation"
-
-
-def last(body: Body) -> str:
-    return str(body["messages"][-1]["content"])
-
-
-def learner(body: Body, _number: int) -> Response | None:
-    """Says what it knows, and learns from what was measured."""
-    match kind_of(body):
-        case "probe":
-            return None
-        case "sentences":
-            keys = [*(f"fires_{n}" for n in (1, 2, 3)), *(f"silent_{n}" for n in (1, 2, 3))]
-            return said(json.dumps(dict(zip(keys, FIRES + SILENT, strict=True))))
-        case "explanation":
-            return said(FIRST[NUMBERS if re.search(r"\d\t10", last(body)) else SELF])
-        case "simulation":
-            return simulated(last(body))
-    tests = last(body).partition("Test 1:")[2]
-    fired = set(re.findall(r"«([^«»]*)» \d+", tests))
-    if fired and all(token.strip().isdigit() for token in fired):
-        return said(TRUTH[NUMBERS])
-    return said(TRUTH[SELF] if fired == {" self"} else "something else")
-
-
-def simulated(question: str) -> Response:
-    expected = TAKEN_AT_ITS_WORD[question.split("\n")[2]]
-    tokens = re.findall(r'^(\d+) (".*")$', question, re.MULTILINE)
-    return said(json.dumps({number: 10 * expected(json.loads(token)) for number, token in tokens}))
-
-
-def said(text: str) -> Response:
-    return as_json(chat_answer(text))
-
-
-def revised_by(root: Path, url: str, *, explainer: dict[str, object] | None = None, **changes: object) -> World:
-    hosted = {"provider": "openai_compatible", "model": MODEL, "base_url": url, "asks": 1}
-    parts = {
-        "subject": {"provider": "planted"},
-        "neurons": [SELF, NUMBERS],
-        "splits": SPLITS,
-        "revision": {"rounds": ROUNDS},
-        "explainer": hosted | {"shown_random": 2} | (explainer or {}),
-        "simulator": hosted,
-        "checks": {"most_failures": 1.0, "most_undefined": 1.0},
-    }
-    return make_project(root, **parts | changes)
-
-
-def make(project: Project, study: Study, *, offline: bool = False, layer: int = 0) -> list[Run]:
-    runs: list[Run] = []
-    resources: Any = table_resources(project.tables, project.requests, offline=offline)
-    with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
-        materialize(Wanted(study, (layer,)), instance, resources, runs.append)
-    return runs
-
-
-def path_of(project: Project, table: str) -> Path:
-    key = None if table in {"excerpts", "layer_summary"} else "L00"
-    return Path(str(TableStore.at(project.tables).path("tiny", table, key)))
-
-
-def read(project: Project, table: str) -> pl.DataFrame:
-    return pl.read_parquet(path_of(project, table))
-
-
-def asked(server: MisbehavingServer, *kinds: str) -> list[Body]:
-    return [body for body in server.bodies if kind_of(body) in (kinds or ("explanation", "sentences", "revision"))]
 
 
 @pytest.fixture(scope="module")
@@ -259,95 +163,3 @@ def test_nothing_is_asked_twice(root: Path, server: MisbehavingServer) -> None:
     make(project, study, offline=True)
     assert len(asked(server)) == n_before
     assert {table: path_of(project, table).read_bytes() for table in tables} == before
-
-
-def test_a_study_that_was_stopped_asks_only_what_is_left(tmp_path: Path, told: Told) -> None:
-    with running(behaviour=learner) as server:
-        world = revised_by(tmp_path, server.url, budget={"requests": 7})
-        with pytest.raises(BudgetSpent):
-            make(*world)
-        n_before = len(asked(server, "sentences", "revision"))
-        project, study = revised_by(tmp_path, server.url)
-        make(project, study)
-        bodies = [json.dumps(body) for body in asked(server)]
-
-    assert 0 < n_before < 2 * 2 * ROUNDS
-    assert len(bodies) == len(set(bodies)) == len(told.asked)
-    assert read(project, "revised_explanations")["explanation"].to_list() == (
-        read(told.project, "revised_explanations")["explanation"].to_list()
-    )
-
-
-def about_numbers(body: Body) -> bool:
-    """Whether a revision is of the neuron that fires on numbers."""
-    return kind_of(body) == "revision" and bool(re.search(r"«\W*\d+» 10", last(body)))
-
-
-def unreadable_sentences(body: Body, number: int) -> Response | None:
-    if kind_of(body) == "sentences" and FIRST[NUMBERS] in last(body):
-        return said("I would rather not write any.")
-    return learner(body, number)
-
-
-def unreadable_revisions(body: Body, number: int) -> Response | None:
-    return said("I am sorry, I cannot say.") if about_numbers(body) else learner(body, number)
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "sentences_failed"), [(unreadable_sentences, True), (unreadable_revisions, False)]
-)
-def test_a_reply_that_cannot_be_read_is_a_failure_of_its_neuron_alone(
-    tmp_path: Path, behaviour: Behaviour, *, sentences_failed: bool
-) -> None:
-    with running(behaviour=behaviour) as server:
-        project, study = revised_by(tmp_path, server.url)
-        make(project, study)
-    rows, tests = read(project, "revised_explanations"), read(project, "counterexamples")
-    failed, other = (rows.filter(pl.col("neuron_index") == neuron) for neuron in (NUMBERS, SELF))
-    of_failed = tests.filter(pl.col("neuron_index") == NUMBERS)
-
-    assert other["explanation"].to_list() == [TRUTH[SELF]] * ROUNDS
-    assert failed["explanation"].null_count() == ROUNDS
-    assert failed["failure"].str.contains("could not be read").all()
-    assert failed["failure"].str.starts_with("no sentences to revise it by").to_list() == [sentences_failed] * ROUNDS
-    if sentences_failed:
-        assert of_failed["failure"].null_count() == 0
-        assert of_failed["sentence"].null_count() == of_failed.height == ROUNDS
-    else:
-        assert of_failed.filter(pl.col("round") == 1)["failure"].null_count() == 6
-        assert of_failed.filter(pl.col("round") == 2)["failure"].to_list() == ["there is no explanation"]
-    chosen = read(project, "scores").filter("chosen", pl.col("scorer") == "simulation")
-    assert dict(chosen.select("neuron_index", "author").iter_rows()) == {SELF: "revision", NUMBERS: MODEL}
-
-
-def ill(kind: str) -> Callable[[Body, int], Response | None]:
-    return lambda body, number: refusal(500, "out of order") if kind_of(body) == kind else learner(body, number)
-
-
-@pytest.mark.parametrize("kind", ["sentences", "revision"])
-def test_what_nobody_answered_is_asked_again_by_the_next_call(tmp_path: Path, kind: str) -> None:
-    failing = ill(kind)
-    n_failed = 0
-
-    def one_fails(body: Body, number: int) -> Response | None:
-        nonlocal n_failed
-        concerned = kind_of(body) == kind and n_failed == 0
-        n_failed += concerned
-        return failing(body, number) if concerned else learner(body, number)
-
-    with running(behaviour=one_fails) as server:
-        project, study = revised_by(
-            tmp_path, server.url, asking={"most_tries": 1, "most_at_once": 1}, revision={"rounds": 1}
-        )
-        make(project, study)
-        n_lost = count_lost(Wanted(study, (0,)), TableStore.at(project.tables))
-        before = len(asked(server))
-        server.behaviour = learner
-        runs = make(project, study)
-        after = len(asked(server)) - before
-
-    assert n_failed == n_lost == 1
-    assert runs[0].tables[:2] == ("counterexamples", "revised_explanations")
-    assert after == (2 if kind == "sentences" else 1)
-    assert count_lost(Wanted(study, (0,)), TableStore.at(project.tables)) == 0
-    assert read(project, "revised_explanations")["explanation"].null_count() == 0
