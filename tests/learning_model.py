@@ -50,6 +50,11 @@ def kind_of(body: Body) -> str:
     return "revision" if "First explanation:" in last(body) else "explanation"
 
 
+def explained_of(body: Body) -> int:
+    """The neuron that an explanation is asked for, by the token on which it was strongest."""
+    return NUMBERS if re.search(r"\d\t10", last(body)) else SELF
+
+
 def last(body: Body) -> str:
     return str(body["messages"][-1]["content"])
 
@@ -63,7 +68,7 @@ def learner(body: Body, _number: int) -> Response | None:
             keys = [*(f"fires_{n}" for n in (1, 2, 3)), *(f"silent_{n}" for n in (1, 2, 3))]
             return said(json.dumps(dict(zip(keys, FIRES + SILENT, strict=True))))
         case "explanation":
-            return said(FIRST[NUMBERS if re.search(r"\d\t10", last(body)) else SELF])
+            return said(FIRST[explained_of(body)])
         case "simulation":
             return simulated(last(body))
     tests = last(body).partition("Test 1:")[2]
