@@ -29,9 +29,11 @@ SELF, NUMBERS = 0, 5
 """Planted units: ` self`, and numbers."""
 TRUTH = {SELF: "the word self", NUMBERS: "numbers in digits"}
 FIRST = {SELF: "keywords of Python", NUMBERS: "punctuation"}
+NOTHING = "something that I do not know"
 TAKEN_AT_ITS_WORD: Mapping[str, Callable[[str], bool]] = {
     TRUTH[SELF]: lambda token: token == " self",
     TRUTH[NUMBERS]: lambda token: token.strip().isdigit(),
+    NOTHING: lambda _token: False,
     FIRST[SELF]: lambda token: keyword.iskeyword(token.strip()),
     FIRST[NUMBERS]: lambda token: not any(character.isalnum() for character in token),
 }
@@ -75,7 +77,7 @@ def learner(body: Body, _number: int) -> Response | None:
     fired = set(re.findall(r"«([^«»]*)» \d+", tests))
     if fired and all(token.strip().isdigit() for token in fired):
         return said(TRUTH[NUMBERS])
-    return said(TRUTH[SELF] if fired == {" self"} else "something else")
+    return said(TRUTH[SELF] if fired == {" self"} else NOTHING)
 
 
 def simulated(question: str) -> Response:
@@ -110,13 +112,13 @@ def make(project: Project, study: Study, *, offline: bool = False, layer: int = 
     return runs
 
 
-def path_of(project: Project, table: str) -> Path:
-    key = None if table in {"excerpts", "layer_summary"} else "L00"
+def path_of(project: Project, table: str, layer: int = 0) -> Path:
+    key = None if table in {"excerpts", "layer_summary"} else f"L{layer:02d}"
     return Path(str(TableStore.at(project.tables).path("tiny", table, key)))
 
 
-def read(project: Project, table: str) -> pl.DataFrame:
-    return pl.read_parquet(path_of(project, table))
+def read(project: Project, table: str, layer: int = 0) -> pl.DataFrame:
+    return pl.read_parquet(path_of(project, table, layer))
 
 
 def asked(server: MisbehavingServer, *kinds: str) -> list[Body]:

@@ -1,11 +1,15 @@
 """Facts on studies that have a language model revise: whom they ask, what they wait for, and when they begin anew."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
+import torch
+from polars.testing import assert_frame_equal
 from starlette.responses import Response
 
 from neuron_assets.assets.asked import RequestDesk
@@ -19,6 +23,9 @@ from neuron_assets.errors import InvalidStudy, KeyMissing, QuestionTooLong
 from neuron_assets.lineage import inputs_of
 from neuron_assets.model_sections import HostedExplainer
 from neuron_assets.study import Study
+from neuron_assets.subjects.bundled.opening import open_bundled
+from neuron_assets.subjects.subject import Subject
+from tests.language_models.batch_server import Course, batch_server
 from tests.language_models.misbehaving_server import MODEL, Body, running
 from tests.learning_model import (
     NUMBERS,
@@ -33,7 +40,7 @@ from tests.learning_model import (
     revised_by,
     said,
 )
-from tests.scenario import make_project
+from tests.scenario import STUDY, make_project
 
 NOWHERE = "http://127.0.0.1:9/v1"
 
@@ -78,6 +85,56 @@ def test_another_explainer_has_the_revisions_made_again(tmp_path: Path) -> None:
     assert before != after == {now}
     assert runs[0].tables[:3] == ("explanations", *REVISED)
     assert set(read(project, "revised_explanations")["explainer"]) == {now}
+
+
+@pytest.mark.slow
+def test_by_provider_batches_the_same_comes_of_it(tmp_path: Path) -> None:
+    def learned(body: Body) -> tuple[int, Body]:
+        reply = learner(body, 0) or said("Hello")
+        return 200, json.loads(bytes(reply.body))
+
+    with batch_server(answer=learned, course=lambda _: Course(n_waits=0)) as server:
+        worlds = [revised_by(tmp_path / mode, server.url, asking={"mode": mode}) for mode in ("direct", "batch")]
+        for world in worlds:
+            assert not server.batches
+            make(*world)
+        n_batches = len(server.batches)
+
+    for table in (*REVISED, "scores"):
+        directly, in_batches = (read(project, table) for project, _ in worlds)
+        assert directly.height > 0
+        assert_frame_equal(directly, in_batches)
+    assert n_batches >= 2 * ROUNDS
+
+
+def test_the_neurons_of_a_layer_are_heard_in_that_layer(tmp_path: Path) -> None:
+    layer = 4
+    with running(behaviour=learner) as server:
+        project, study = revised_by(
+            tmp_path, server.url, subject=STUDY["subject"], neurons={"per_layer": 2}, revision={"rounds": 1}
+        )
+        make(project, study, layer=layer)
+    rows, subject = read(project, "counterexamples", layer=layer), open_bundled()
+    maxima = read(project, "neuron_statistics", layer=layer).select("neuron_index", "maximum")
+
+    assert set(rows["neuron_index"]) == set(study.neuron_indices(layer))
+    assert set(rows["layer_index"]) == {layer}
+    for row in rows.to_dicts():
+        heard = alone(subject, row["sentence"], layer, row["neuron_index"])
+        fired = max(heard) > 0.1 * dict(maxima.iter_rows())[row["neuron_index"]]
+        assert row["activations"] == pytest.approx(heard, rel=1e-4, abs=1e-5)
+        assert row["fault"] == (None if fired == row["should_fire"] else "silent" if fired else "fires")
+    assert rows["peak"].n_unique() > 2
+
+
+def alone(subject: Subject, text: str, layer: int, neuron: int) -> list[float]:
+    heard: list[float] = []
+
+    def receive(_layer: int, activations: torch.Tensor) -> None:
+        heard.extend(activations[0, :, neuron].tolist())
+
+    subject.run(np.array([subject.tokenize(text)]), [layer], receive)
+    return heard
 
 
 def revisers(instance: dg.DagsterInstance, study: Study) -> set[str]:
