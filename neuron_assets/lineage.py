@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.revising.asking import REVISION
+from neuron_assets.method.revising.sentences import TEST_SENTENCES
 from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
 from neuron_assets.study import Study
 
@@ -20,8 +22,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "activations": ("excerpts",),
     "neuron_statistics": ("excerpts",),
     "explanations": ("excerpts", "activations", "neuron_statistics"),
-    "counterexamples": ("excerpts", "activations", "explanations"),
-    "revised_explanations": ("excerpts", "activations", "explanations"),
+    "counterexamples": ("excerpts", "activations", "neuron_statistics", "explanations"),
+    "revised_explanations": ("excerpts", "activations", "neuron_statistics", "explanations"),
     "candidates": ("explanations", "revised_explanations"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
@@ -37,6 +39,9 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "spending": (),
 }
 """The tables that each table may be made from; every table stands after its inputs."""
+
+REVISED = ("counterexamples", "revised_explanations")
+"""The tables of revision, which are made together."""
 
 FINAL = ("final_simulations", "final_scores")
 """The tables of the final report: in no study's graph, made when a person opens the pool `test`."""
@@ -57,11 +62,13 @@ def tables_of(study: Study) -> tuple[str, ...]:
 
 def inputs_of(study: Study, table: str) -> tuple[str, ...]:
     """The tables that a table of this study is made from, and reads."""
-    unread = {"simulations"} if table == "judgements" and study.judge.provider != "simulation" else set[str]()
-    if table == "explanations" and not study.shown_output_side:
-        unread = {"neuron_statistics"}
-    there = {*tables_of(study), *FINAL}
-    return tuple(name for name in INPUTS[table] if name in there and name not in unread)
+    unread = {
+        "explanations": set() if study.shown_output_side else {"neuron_statistics"},
+        **dict.fromkeys(REVISED, set() if study.revises_by_asking else {"neuron_statistics"}),
+        "judgements": set() if study.judge.provider == "simulation" else {"simulations"},
+    }
+    there = {*tables_of(study), *FINAL} - unread.get(table, set())
+    return tuple(name for name in INPUTS[table] if name in there)
 
 
 def lineages(study: Study) -> dict[str, str]:
@@ -85,11 +92,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
     if study.units.ingredients:
         harvested["units"] = study.units.ingredients
     not_scored = {"scorers", "calibration"} | (set() if study.chooses else {"choosing_seed"})
-    revision = {
-        **study.revision.model_dump(),
-        "choosing_seed": study.scoring.choosing_seed,
-        "version": RULES_REVISION_VERSION,
-    }
+    revision = {**study.revision.model_dump(), **_revised_by(study)}
     return {
         # How few documents a pool and how many bad rows a corpus may hold are conditions, not ingredients.
         "excerpts": {
@@ -99,7 +102,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "activations": harvested,
         "neuron_statistics": {**harvested, "output_side": study.activations.output_side},
         "explanations": {"explainer": study.explainer_identity},
-        "counterexamples": revision,
+        "counterexamples": {**revision, "columns": 2},
         "revised_explanations": revision,
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
@@ -117,3 +120,9 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "layer_summary": {"columns": 2},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }
+
+
+def _revised_by(study: Study) -> Mapping[str, Any]:
+    if study.revises_by_asking:
+        return {"version": f"{TEST_SENTENCES}+{REVISION}", "structured": getattr(study.explainer, "structured", None)}
+    return {"version": RULES_REVISION_VERSION, "choosing_seed": study.scoring.choosing_seed}

@@ -209,6 +209,10 @@ class LocalExplainer(LocalSection, _ShownToModel):
         return self._identity(**own, room_to_think=self.room_to_think, asks=self.asks, **self._shown)
 
 
+AskedExplainer = HostedExplainer | LocalExplainer
+"""A language model."""
+
+
 class HostedSimulator(HostedSection):
     method: Literal["json", "logprobs"] = "json"
     """json: a number a token, for any chat model. logprobs: all tokens at once, for servers that echo a prompt with its

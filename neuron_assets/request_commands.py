@@ -98,7 +98,7 @@ def _print_estimates(estimates: Sequence["Estimate"]) -> None:
         too_long = " TOO LONG" if one.readable is not None and one.longest > one.readable else ""
         console.print(Text(f"  longest question, with its answer: about {one.longest:,} tokens{reads}{too_long}"))
     if not all(one.is_exact for one in estimates):
-        console.print(Text("<=: exact once the activations are materialized", "dim"))
+        console.print(Text("<=: at most; of all but revisions exact once the activations are materialized", "dim"))
     console.print(
         Text(
             "What is kept in the request store costs nothing. Prices come from a list of "

@@ -23,7 +23,6 @@ from neuron_assets.assets.judgements import JUDGED, judged_in_words
 from neuron_assets.assets.observing import write_down
 from neuron_assets.assets.opening import documents_version, files_state
 from neuron_assets.assets.partitions import layer_key, layer_partitions
-from neuron_assets.assets.revised import REVISED
 from neuron_assets.assets.run_tags import run_tags
 from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import (
@@ -36,12 +35,12 @@ from neuron_assets.assets.specs import (
     asset_key,
     scorers_in_words,
 )
-from neuron_assets.assets.spending import REQUESTS, asks_a_server, n_requests
+from neuron_assets.assets.spending import MADE_BY_ASKING, REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
-from neuron_assets.lineage import INPUTS, lineages, tables_of
+from neuron_assets.lineage import INPUTS, REVISED, lineages, tables_of
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts, read_table
 from neuron_assets.tables.store import TableStore
@@ -123,9 +122,8 @@ def by_layer(study: Study) -> tuple[str, ...]:
 
 def count_lost(wanted: Wanted, store: TableStore) -> int:
     """To how many questions of these layers, as they are there, nobody answered: the next call asks them again."""
-    made_by_asking = ("explanations", "simulations", "judgements")
     paths = [
-        store.path(wanted.study.name, table, wanted.key(layer)) for table in made_by_asking for layer in wanted.layers
+        store.path(wanted.study.name, table, wanted.key(layer)) for table in MADE_BY_ASKING for layer in wanted.layers
     ]
     return sum(int(read_facts(path).notes.get(LOST, 0)) for path in paths if path.exists())
 
@@ -249,6 +247,7 @@ class _State:
                 for table in FORWARD
             },
             "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
+            "revised_explanations": {LOST: lambda: None},
             "simulations": {
                 LOST: lambda: None,
                 ANSWERED_BY: lambda: self._simulator,

@@ -19,7 +19,7 @@ from neuron_assets.errors import InvalidStudy, LayerOutOfRange, LayerWithoutUnit
 from neuron_assets.judge_sections import EncoderSection, Judge, SimulationJudge
 from neuron_assets.method.excerpts import CutPlan
 from neuron_assets.method.records import NeuronId
-from neuron_assets.model_sections import Explainer, RulesExplainer, RulesSimulator, Simulator
+from neuron_assets.model_sections import AskedExplainer, Explainer, RulesExplainer, RulesSimulator, Simulator
 from neuron_assets.sections import (
     NAME,
     ActivationsSection,
@@ -121,8 +121,12 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _who_explains_can_revise(self) -> "Study":
-        if self.revises and not isinstance(self.explainer, RulesExplainer):
-            raise ValueError(f"revision.rounds: the explainer {self.explainer.provider} cannot revise; `rules` can")
+        if self.revises and not isinstance(self.explainer, RulesExplainer | AskedExplainer):
+            raise ValueError(
+                f"revision.rounds: the explainer {self.explainer.provider} cannot revise; `rules` and models can"
+            )
+        if self.revises_by_asking and self.revision.counterexamples % 2:
+            raise ValueError("revision.counterexamples: a model writes as many of either kind; write an even number")
         return self
 
     @model_validator(mode="after")
@@ -226,7 +230,12 @@ class Study(Section):
     @property
     def shown_output_side(self) -> int:
         """How many tokens that a neuron makes the model say its explainer is told; a language model only."""
-        return int(getattr(self.explainer, "shown_output_side", 0))
+        return self.explainer.shown_output_side if isinstance(self.explainer, AskedExplainer) else 0
+
+    @property
+    def revises_by_asking(self) -> bool:
+        """Whether a language model revises: it writes sentences, and the subject is run on them."""
+        return self.revises and isinstance(self.explainer, AskedExplainer)
 
     @property
     def simulates_calibration(self) -> bool:

@@ -161,8 +161,8 @@ class RequestDesk:
 
         That is UnsafeBaseUrl, KeyMissing, KeyRefused or QuestionTooLong.
         """
-        models = {"explanations": study.explainer, "simulations": study.simulator, "judgements": study.judge}
-        for table, section in models.items():
+        explainer = dict.fromkeys(("explanations", "revised_explanations"), study.explainer)
+        for table, section in {**explainer, "simulations": study.simulator, "judgements": study.judge}.items():
             if asset_key(study, table) not in tables:
                 continue
             check_length(study, section)

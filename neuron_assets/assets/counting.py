@@ -15,7 +15,7 @@ from neuron_assets.errors import TableError
 from neuron_assets.judge_sections import HostedJudge
 from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import lenders
-from neuron_assets.model_sections import HostedExplainer, LocalExplainer
+from neuron_assets.model_sections import AskedExplainer
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import StoredTable, read_table
 from neuron_assets.tables.rows import corpus
@@ -40,7 +40,12 @@ def n_texts(study: Study) -> int:
 
 def n_samples(study: Study) -> int:
     """Explanations of a neuron that are asked for."""
-    return study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
+    return study.explainer.samples if isinstance(study.explainer, AskedExplainer) else 1
+
+
+def count_revisions(study: Study, neurons: Mapping[int, Sequence[int]]) -> Count:
+    """At most two a round: none about a neuron without an explanation, the second only where sentences came."""
+    return Count(2 * study.revision.rounds * sum(map(len, neurons.values())), is_exact=False)
 
 
 def count_simulations(study: Study, neurons: Mapping[int, Sequence[int]], store: TableStore) -> Count:

@@ -13,11 +13,12 @@ import numpy as np
 
 from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
-from neuron_assets.assets.counting import Count, count_judgements, count_simulations, n_samples
+from neuron_assets.assets.counting import Count, count_judgements, count_revisions, count_simulations, n_samples
 from neuron_assets.assets.judge_questions import sample_prompt
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN, context_length, longest_question
+from neuron_assets.assets.revision_questions import sample_prompts
 from neuron_assets.assets.spending import spending_of
 from neuron_assets.errors import NoDocuments, TableError
 from neuron_assets.few_shot import few_shot_neurons
@@ -32,7 +33,7 @@ from neuron_assets.method.questions import ChatPrompt, Prompt
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord, Tokens
 from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
-from neuron_assets.model_sections import HostedExplainer, HostedSimulator
+from neuron_assets.model_sections import HostedExplainer, HostedSection, HostedSimulator
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
@@ -41,13 +42,20 @@ N_SAMPLED = 40
 """Prompts that are built to be measured."""
 _DOUBT = 0.25
 """Of that figure, as a share."""
-_EXPLANATION_TOKENS, _VALUE_TOKENS, _VERDICT_TOKENS, _SECONDS = 40, 4, 6, 3.0
-"""Where a model was never asked: tokens of an explanation, of one number in JSON, and seconds for an answer."""
+_EXPLANATION_TOKENS, _SENTENCE_TOKENS, _VALUE_TOKENS, _VERDICT_TOKENS, _SECONDS = 40, 30, 4, 6, 3.0
+"""Where a model was never asked: tokens of an explanation, a sentence, a number or verdict in JSON; seconds a reply."""
+_MADE_BY = {
+    "explainer": "explanations",
+    "revision": "revised_explanations",
+    "simulator": "simulations",
+    "judge": "judgements",
+}
 _DOCUMENTS_LOOKED_AT = 2000
 _ACTIVE = 0.05
 """Share of tokens that are made up to be active: activations need not be there yet."""
 
-Role = Literal["explainer", "simulator", "judge"]
+Role = Literal["explainer", "revision", "simulator", "judge"]
+"""The explainer has two: what it is asked when it revises is told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,8 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
     counts: dict[Role, Count] = {}
     if isinstance(study.explainer, HostedExplainer):
         counts["explainer"] = Count(n_samples(study) * sum(map(len, neurons.values())), is_exact=True)
+        if study.revises:
+            counts["revision"] = count_revisions(study, neurons)
     if isinstance(study.simulator, HostedSimulator):
         counts["simulator"] = count_simulations(study, neurons, store)
     if study.scoring.asks_judge and isinstance(study.judge, HostedJudge):
@@ -110,7 +120,7 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
 
 
 def _estimate(study: Study, role: Role, count: Count, each: _Request) -> Estimate:
-    section = getattr(study, role)
+    section = _section(study, role)
     n_requests = round(count.n_questions * each.a_question)
     price = price_of(each.answered_by, prices_of(study), section.model)
     in_batches = study.asking.mode == "batch"
@@ -132,6 +142,11 @@ def _estimate(study: Study, role: Role, count: Count, each: _Request) -> Estimat
     )
 
 
+def _section(study: Study, role: Role) -> HostedSection:
+    section: HostedSection = getattr(study, "explainer" if role == "revision" else role)
+    return section
+
+
 def _request(study: Study, role: Role, requests: str, store: TableStore) -> _Request:
     """By what such requests of this study took, or else by prompts that are built and measured."""
     before = _asked_before(study, role, requests, store)
@@ -140,7 +155,7 @@ def _request(study: Study, role: Role, requests: str, store: TableStore) -> _Req
     if n_replies:
         medians = [row.median_seconds for row in before if row.median_seconds is not None]
         return _Request(
-            a_question=min(float(getattr(study, role).asks), n_replies / max(1, n_answered)),
+            a_question=min(float(_section(study, role).asks), n_replies / max(1, n_answered)),
             tokens_in=sum(row.tokens_in for row in before) / n_replies,
             tokens_out=sum(row.tokens_out for row in before) / n_replies,
             tokens_cached=sum(row.tokens_cached for row in before) / n_replies,
@@ -162,7 +177,7 @@ def _request(study: Study, role: Role, requests: str, store: TableStore) -> _Req
         error=_DOUBT + 2 * float(lengths.std()) / math.sqrt(len(lengths)) / mean,
         basis=f"{len(lengths)} prompts of {mean:,.0f} characters on average, {CHARACTERS_A_TOKEN} to a token; "
         f"replies and {_SECONDS:g} s for each are a guess",
-        answered_by=getattr(study, role).model,
+        answered_by=_section(study, role).model,
     )
 
 
@@ -172,8 +187,8 @@ def _asked_before(study: Study, role: Role, requests: str, store: TableStore) ->
     The ledger holds no more of how something was asked: where such a layer was made in another way before, and by the
     same model, that is in it too.
     """
-    table = {"explainer": "explanations", "simulator": "simulations", "judge": "judgements"}[role]
-    lineage, answered_by = lineages(study)[table], last_observed(getattr(study, role), requests)
+    table = _MADE_BY[role]
+    lineage, answered_by = lineages(study)[table], last_observed(_section(study, role), requests)
 
     def is_made(layer: int) -> bool:
         try:
@@ -191,6 +206,8 @@ def _asked_before(study: Study, role: Role, requests: str, store: TableStore) ->
 def _tokens_of_a_reply(study: Study, role: Role) -> float:
     if role == "explainer":
         return _EXPLANATION_TOKENS
+    if role == "revision":  # half of the replies are sentences
+        return (_EXPLANATION_TOKENS + study.revision.counterexamples * _SENTENCE_TOKENS) / 2
     if isinstance(study.judge, HostedJudge) and role == "judge":
         return 0 if study.judge.method == "logprobs" else study.judge.plan.shown_at_once * _VERDICT_TOKENS
     echoes = isinstance(study.simulator, HostedSimulator) and study.simulator.method == "logprobs"
@@ -214,6 +231,11 @@ def _sample(study: Study, role: Role) -> Iterator[Prompt]:
             said = OutputSide(record.exemplars.tokens.strings[:n_said], record.exemplars.tokens.strings[-n_said:])
             layout = LAYOUTS[study.explainer.layout]
             yield explanation_question(record, layout, few_shot, output_side=said if n_said else None).prompt
+            continue
+        if role == "revision":
+            assert isinstance(study.explainer, HostedExplainer)
+            explanation = few_shot[number % len(few_shot)].explanation
+            yield from sample_prompts(study, study.explainer, record, explanation)
             continue
         tokens, explanation = record.exemplars.tokens, few_shot[number % len(few_shot)].explanation
         excerpt = tuple(tokens.strings[code] for code in tokens.codes[0].tolist())

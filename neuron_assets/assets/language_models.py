@@ -76,7 +76,7 @@ def _refresh_takes(
         estimates = estimate(study, neurons, desk.store, tables) if layers else []
     except NeuronAssetsError as error:
         return {"refresh_takes": str(error)}
-    asked_again = [*ROLES[ROLES.index(role) :], *(["judge"] if role == "explainer" else [])]
+    asked_again = [*ROLES[ROLES.index(role) :], *(["revision", "judge"] if role == "explainer" else [])]
     return {f"refresh_takes_{one.role}": _in_words(one) for one in estimates if one.role in asked_again}
 
 

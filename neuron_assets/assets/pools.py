@@ -11,12 +11,13 @@ from neuron_assets.model_sections import HostedSection, LocalSection
 from neuron_assets.study import Study
 
 DEVICE = "device"
-"""Of all that holds a model in this process: the forward passes, and models that the study runs itself."""
+"""Of all that holds a model in this process: whatever runs the subject, and models that the study runs itself."""
 
 
 def pools_of(study: Study) -> Mapping[str, str]:
     """By table, what its step needs to itself: the device, or a server by its host."""
-    pools = {"activations": DEVICE} | ({"ablations": DEVICE} if study.scoring.ablates else {})
+    runs_again = {"ablations": study.scoring.ablates, "revised_explanations": study.revises_by_asking}
+    pools = {"activations": DEVICE} | {table: DEVICE for table, is_so in runs_again.items() if is_so}
     for table, section in (
         ("explanations", study.explainer),
         ("simulations", study.simulator),

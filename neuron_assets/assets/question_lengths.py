@@ -4,11 +4,13 @@ Put here: building such a question from invented text, and the check before anyt
 questions cost (`estimating.py`). A model of unknown context is not checked: a prompt that it refuses is a failure row.
 """
 
+from collections.abc import Iterator
 from itertools import cycle, islice
 
 import numpy as np
 
 from neuron_assets.assets.judge_questions import sample_prompt
+from neuron_assets.assets.revision_questions import sample_prompts
 from neuron_assets.errors import QuestionTooLong
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.judge_sections import HostedJudge, Judge, LocalJudge
@@ -40,7 +42,10 @@ Asked = HostedSection | LocalSection
 
 def longest_question(study: Study, section: Asked) -> int:
     """About how many tokens of that model its longest question has, with room for the answer."""
-    prompt = _longest_prompt(study, section)
+    return max(map(_length, _longest_prompts(study, section)))
+
+
+def _length(prompt: Prompt) -> int:
     if isinstance(prompt, ChatPrompt):
         characters = sum(len(message.content) for message in prompt.messages)
         return round(characters / CHARACTERS_A_TOKEN) + prompt.longest_reply
@@ -65,27 +70,29 @@ def check_length(study: Study, section: Explainer | Simulator | Judge) -> None:
         raise QuestionTooLong(role, section.label, length, readable)
 
 
-def _longest_prompt(study: Study, section: Asked) -> Prompt:
+def _longest_prompts(study: Study, section: Asked) -> Iterator[Prompt]:
+    """The longest of each kind."""
     few_shot = few_shot_neurons()
     words = cycle(token for neuron in few_shot for excerpt in neuron.excerpts for token in excerpt.tokens)
     length = study.corpus.excerpt_length
+    explanation = max((neuron.explanation for neuron in few_shot), key=len)
     match section:
         case HostedExplainer() | LocalExplainer():
             excerpts = [tuple(islice(words, length)) for _ in range(section.shown_top + section.shown_random)]
-            room = section.room_to_think if isinstance(section, LocalExplainer) else 0
-            layout, longest = LAYOUTS[section.layout], LONGEST_REPLY + room
-            n_tokens = section.shown_output_side
+            if isinstance(section, HostedExplainer):  # whose thinking may have no place in its context
+                section = section.model_copy(update={"room_to_think": 0})
+            record, longest = _active_record(excerpts), LONGEST_REPLY + section.room_to_think
+            layout, n_tokens = LAYOUTS[section.layout], section.shown_output_side
             said = OutputSide(tuple(islice(words, n_tokens)), tuple(islice(words, n_tokens))) if n_tokens else None
-            record = _active_record(excerpts)
-            return explanation_question(record, layout, few_shot, longest_reply=longest, output_side=said).prompt
+            yield explanation_question(record, layout, few_shot, longest_reply=longest, output_side=said).prompt
+            if study.revises_by_asking:
+                yield from sample_prompts(study, section, record, explanation, longest=True)
         case HostedJudge() | LocalJudge():
-            explanation = max((neuron.explanation for neuron in few_shot), key=len)
-            return sample_prompt(section, "fuzzing", explanation, tuple(islice(words, length)))
+            yield sample_prompt(section, "fuzzing", explanation, tuple(islice(words, length)))
         case _:
             in_json = isinstance(section, HostedSimulator) and section.method == "json"
             ask = json_simulation_question if in_json else echo_simulation_question
-            explanation = max((neuron.explanation for neuron in few_shot), key=len)
-            return ask(explanation, tuple(islice(words, length)), few_shot, about="the longest").prompt
+            yield ask(explanation, tuple(islice(words, length)), few_shot, about="the longest").prompt
 
 
 def _active_record(excerpts: list[tuple[str, ...]]) -> NeuronRecord:

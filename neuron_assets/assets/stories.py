@@ -33,12 +33,14 @@ kept; a question that was answered once is never paid for again.
 **Costs** one question a neuron where a language model explains: `requests`, `tokens_in`, `dollars`. When launching,
 `per_layer` or `all` under *Config* explain more neurons.""",
     "counterexamples": """
-**Made** from one half of the documents of the `calibration` pool, which no explanation was fitted to: of each neuron
-the excerpts that cost its explanation's score most. Always together with `revised_explanations`.
+**Made** where `rules` explain from one half of the documents of the `calibration` pool, which no explanation was
+fitted to: of each neuron the excerpts that cost its explanation's score most. A language model writes sentences on
+which the neuron should fire or stay silent, and the subject is run on them. Always with `revised_explanations`.
 
-**Look at** `counterexamples` under Metadata, and in the table at `fault`: `fires` or `silent`, each wrongly.
+**Look at** `counterexamples` under Metadata, and in the table at `fault`: what the explanation says there wrongly,
+`fires` or `silent`.
 
-**Costs** seconds where `rules` explain.""",
+**Costs** seconds where `rules` explain; else a question a neuron and round, and short passes of the subject.""",
     "revised_explanations": """
 **Made** by the explainer once more, with the counterexamples in sight. Whether the new text is better is decided on the
 other half of the `calibration` documents, and told on `valid`.

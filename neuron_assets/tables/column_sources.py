@@ -42,13 +42,17 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "counterexamples": {
         **_same("explanations", "layer_index", "neuron_index"),
-        **_same("activations", "excerpt_index", "activations"),
+        **_same("activations", "excerpt_index", "activations", "peak"),
         **_same("excerpts", "tokens"),
-        **dict.fromkeys(("number", "token", "fault", "cost", "failure"), (*_ACTIVATIONS, "explanations.explanation")),
+        **dict.fromkeys(("number", "token", "cost", "failure"), (*_ACTIVATIONS, "explanations.explanation")),
+        **dict.fromkeys(("sentence", "should_fire"), ("explanations.explanation",)),
+        "fault": (*_ACTIVATIONS, "explanations.explanation", "neuron_statistics.maximum"),
     },
     "revised_explanations": {
         **_same("explanations", "layer_index", "neuron_index", "explainer"),
-        **dict.fromkeys(("explanation", "failure"), (*_ACTIVATIONS, "explanations.explanation")),
+        **dict.fromkeys(
+            ("explanation", "failure"), (*_ACTIVATIONS, "explanations.explanation", "neuron_statistics.maximum")
+        ),
     },
     "candidates": {
         **{

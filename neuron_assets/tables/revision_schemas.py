@@ -14,30 +14,49 @@ from neuron_assets.tables.table_models import OfNeurons, WithExplanation
 
 
 class Counterexamples(OfNeurons):
-    """Where explanations go wrong: what they are revised by."""
+    """Where explanations go wrong, or are put to the test: what they are revised by."""
 
     round: pl.Int32 = pa.Field(ge=1, description="Round of revision, from 1; it tests what the round before it gave.")
-    number: pl.Int32 = pa.Field(ge=0, description="From 0, the costliest first.")
-    source: pl.String = pa.Field(isin=["corpus"], description="Where the text comes from.")
-    excerpt_index: pl.Int32 = pa.Field(nullable=True, ge=0, description="Row of `excerpts`, of the calibration pool.")
+    number: pl.Int32 = pa.Field(
+        ge=0, description="From 0: of excerpts the costliest first, of sentences those that should fire."
+    )
+    source: pl.String = pa.Field(
+        isin=["corpus", "explainer"], description="An excerpt of the corpus, or a sentence that the explainer wrote."
+    )
+    excerpt_index: pl.Int32 = pa.Field(
+        nullable=True, ge=0, description="Row of `excerpts`, of the calibration pool; null for a sentence."
+    )
+    sentence: pl.String = pa.Field(
+        nullable=True, description="What the explainer wrote; untrusted. Null for an excerpt."
+    )
+    should_fire: pl.Boolean = pa.Field(
+        nullable=True, description="Whether it was written to make the neuron fire, if the explanation is right."
+    )
     tokens: pl.List = pa.Field(
         nullable=True, dtype_kwargs={"inner": pl.String()}, description="The text as the subject cuts it; untrusted."
     )
     activations: pl.List = pa.Field(
         nullable=True, dtype_kwargs={"inner": pl.Float32()}, description="What the neuron did on each token, raw."
     )
-    token: pl.Int32 = pa.Field(nullable=True, ge=0, description="Place of the token that costs most, from 0.")
+    peak: pl.Float32 = pa.Field(nullable=True, description="The highest of these.")
+    token: pl.Int32 = pa.Field(
+        nullable=True, ge=0, description="Place of the token that costs most, from 0; null for a sentence."
+    )
     fault: pl.String = pa.Field(
         nullable=True,
         isin=list(get_args(Fault)),
-        description="What the explanation wrongly says there: fires or silent.",
+        description="What the explanation wrongly says there: fires or silent; null where a sentence bears it out.",
     )
-    cost: pl.Float64 = pa.Field(nullable=True, ge=0, description="What the text takes from the correlation there.")
-    failure: pl.String = pa.Field(nullable=True, description="Why there is no counterexample.")
+    cost: pl.Float64 = pa.Field(
+        nullable=True, ge=0, description="What an excerpt takes from the correlation there; null for a sentence."
+    )
+    failure: pl.String = pa.Field(
+        nullable=True, description="Why there is no counterexample, or the sentence was not measured."
+    )
 
-    @pa.dataframe_check(name="a text or a failure, never both")
-    def found_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
-        return data.lazyframe.select(pl.col("cost").is_null() != pl.col("failure").is_null())
+    @pa.dataframe_check(name="measured or failed, never both")
+    def measured_or_failed(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col("activations").is_null() != pl.col("failure").is_null())
 
 
 class RevisedExplanations(WithExplanation):

@@ -13,6 +13,7 @@ with install_import_hook("neuron_assets.subjects", "beartype.beartype"):  # axes
     import neuron_assets.subjects.ablation
     import neuron_assets.subjects.fitting
     import neuron_assets.subjects.harvest
+    import neuron_assets.subjects.measuring
     import neuron_assets.subjects.output_side  # noqa: F401
     from neuron_assets.subjects.bundled.opening import open_bundled, open_pieces
     from neuron_assets.subjects.hooked import HookedSubject
