@@ -32,6 +32,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
         *("judgements", "ablations"),
     ),
     "layer_summary": ("scores",),
+    "trends": ("neuron_statistics", "scores"),
     "spending": (),
 }
 """The tables that each table may be made from; every table stands after its inputs."""
@@ -104,5 +105,6 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "ablations": {"calibration": study.scoring.calibration},
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
         "layer_summary": {"columns": 2},
+        "trends": {},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }

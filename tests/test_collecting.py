@@ -143,7 +143,7 @@ def test_only_runs_that_nothing_rests_on_are_forgotten_and_their_files_are_gone(
 
     assert result.exit_code == 0, result.output
     assert len(runs) == 8
-    assert steps == ["layer_summary", "neuron_statistics", "scores"]
+    assert steps == ["neuron_statistics", "scores", "trends"]
     assert {runs[run_id].tags["neuron_assets/study"] for run_id in left} == {"tiny"}
     assert shown["explained_now"] == 2  # of the run that went from three neurons to five
     assert metadata(instance) == shown

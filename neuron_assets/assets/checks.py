@@ -117,6 +117,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "ablations": ("schema", "complete"),
     "metrics": ("schema", "complete"),
     "layer_summary": ("schema",),
+    "trends": ("schema",),
     "spending": ("schema",),
 }
 

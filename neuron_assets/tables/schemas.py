@@ -1,6 +1,6 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table, but for those of `evidence_schemas.py`, `revision_schemas.py` and `spending_schema.py`.
+Here: one pandera model a table, but for those of the modules `..._schema.py` and `..._schemas.py`.
 Not here: what models share (`table_models.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
@@ -15,6 +15,7 @@ from neuron_assets.tables.evidence_schemas import Ablations, Judgements
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
+from neuron_assets.tables.trend_schema import Trends
 
 
 class Excerpts(Table):
@@ -239,6 +240,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "ablations": Ablations,
     "metrics": Metrics,
     "layer_summary": LayerSummary,
+    "trends": Trends,
     "spending": Spending,
 }
 
@@ -256,6 +258,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
+    "trends": ("trend", "sample", "author", "layer_index", "bin"),
     "spending": ("asset", "layer_index", "model"),
 }
 """The columns that tell the rows of each table apart; tables are sorted by them or in the order they were made."""

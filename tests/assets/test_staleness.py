@@ -114,7 +114,7 @@ def test_another_simulator_makes_simulations_and_what_hangs_on_them_stale(world:
 
     found = stale(world, study_of(world, simulator=hosted))
 
-    assert list(found) == ["simulations", "scores", "layer_summary"]
+    assert list(found) == ["simulations", "scores", "layer_summary", "trends"]
 
 
 def test_more_neurons_layers_and_scorers_make_nothing_stale(world: World) -> None:
