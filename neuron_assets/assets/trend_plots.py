@@ -16,14 +16,13 @@ from neuron_assets.method.samples import SAMPLES
 from neuron_assets.method.trends import LIMITS
 from neuron_assets.study import Study
 from neuron_assets.tables.summarized import CHOSEN
-from neuron_assets.tables.trends import BINNED_BY, GAIN, SHARES
+from neuron_assets.tables.trends import BINNED_BY, GAIN, PLACE, SHARES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _REFERENCES = (*CONTROLS, "unigram_lookup", "bigram_lookup")
-_PLACE = ["layer_index", "bin", "bin_low", "bin_high"]
 _WIDE = 5.2
 """Of a panel, in inches."""
 _MOST_TICKS = 13
@@ -45,10 +44,17 @@ def trends_title(study: Study, missing: Sequence[int]) -> str:
     return f"{study.name} · {labels(study, 'trends')}{lacking}"
 
 
+def layers_without_scores(study: Study, trends: pl.DataFrame) -> list[int]:
+    there = set(trends["layer_index"])
+    return [layer for layer in study.layer_indices if layer not in there]
+
+
 def trend_plots(trends: pl.DataFrame, title: str) -> Mapping[str, bytes]:
-    """An SVG file for each trend that there is, by its name, and one for `shares`, by layer."""
+    """An SVG file for each trend that there is, by its name, and one for `shares`, by layer; none of a single bin."""
     by_trend = {str(trend): rows for (trend,), rows in trends.group_by("trend", maintain_order=True)}
-    drawn = {trend: _lines(rows, WHAT[trend], title) for trend, rows in by_trend.items() if trend in WHAT}
+    of_one_bin = {trend for trend in BINNED_BY if trend in by_trend and by_trend[trend]["bin"].n_unique() == 1}
+    in_lines = {trend: rows for trend, rows in by_trend.items() if trend in WHAT and trend not in of_one_bin}
+    drawn = {trend: _lines(rows, WHAT[trend], title) for trend, rows in in_lines.items()}
     if "depth" in by_trend:
         drawn |= {"shares": _shares(by_trend["depth"], title), "explainer": _authors(by_trend["explainer"], title)}
     return {name: _svg(figure) for name, figure in sorted(drawn.items())}
@@ -57,7 +63,7 @@ def trend_plots(trends: pl.DataFrame, title: str) -> Mapping[str, bytes]:
 def own_author(trends: pl.DataFrame) -> str:
     """Whose scores are looked at first: the chosen candidates', or where there was no choice the explainer's."""
     authors = trends.filter(pl.col("trend") == "explainer")["author"].unique().sort().to_list()
-    return CHOSEN if CHOSEN in authors else next(author for author in authors if author not in _REFERENCES)
+    return CHOSEN if CHOSEN in authors else next((author for author in authors if author not in _REFERENCES), CHOSEN)
 
 
 def place_in_words(row: Mapping[str, Any]) -> str:
@@ -77,8 +83,8 @@ def _lines(rows: pl.DataFrame, what: str, title: str) -> "Figure":
     authors = _in_order(rows)
     offsets = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(authors)) if len(authors) > 1 else np.zeros(1)
     for panel, of_panel in panels:
-        places = of_panel.select("trend", *_PLACE).unique().sort(_PLACE, nulls_last=True).with_row_index("at")
-        placed = of_panel.join(places, on=_PLACE, nulls_equal=True).sort("at")
+        places = of_panel.select("trend", *PLACE).unique().sort(PLACE, nulls_last=True).with_row_index("at")
+        placed = of_panel.join(places, on=list(PLACE), nulls_equal=True).sort("at")
         is_placed = pl.any_horizontal(pl.col("layer_index", "bin").is_not_null())
         for number, author in enumerate(authors):
             line = placed.filter(pl.col("author") == author).drop_nulls("mean")

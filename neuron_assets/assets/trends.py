@@ -9,7 +9,7 @@ import polars as pl
 from neuron_assets.assets.pictures import image_link
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, input_of_all_layers, table_asset
-from neuron_assets.assets.trend_plots import trend_plots, trends_title
+from neuron_assets.assets.trend_plots import layers_without_scores, trend_plots, trends_title
 from neuron_assets.errors import NothingScored
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import StoredTable
@@ -28,11 +28,12 @@ def trends_asset(study: Study) -> dg.AssetsDefinition:
         tag_run(context, study)
         if not scores:
             raise NothingScored(study.name)
-        scored = pl.concat(scores.values())
         known = [each.read(_EVERY, _NOTHING_KNOWN.columns) for each in neuron_statistics.values()]
         draws = {"seed": study.scoring.seed, "n_draws": study.scoring.draws}
-        frame = trends_frame(scored, pl.concat([_NOTHING_KNOWN, *known]), chooses=study.chooses, **draws)
-        missing = [layer for layer in study.layer_indices if layer not in set(scored["layer_index"])]
+        frame = trends_frame(
+            pl.concat(scores.values()), pl.concat([_NOTHING_KNOWN, *known]), chooses=study.chooses, **draws
+        )
+        missing = layers_without_scores(study, frame)
         plots = trend_plots(frame, trends_title(study, missing))
         facts = {f"by_{name}": dg.MetadataValue.md(image_link("image/svg+xml", plot)) for name, plot in plots.items()}
         told = {"layers": len(scores), "missing": ", ".join(f"L{layer}" for layer in missing) or "no layer"}

@@ -23,6 +23,9 @@ BINNED_BY: Mapping[Trend, str] = {"density": "share_active", "kurtosis": "kurtos
 SHARES = ("share_above_half", "share_above_70", "share_above_80")
 """By `LIMITS`."""
 
+PLACE = ("layer_index", "bin", "bin_low", "bin_high")
+"""The columns that tell where a point stands in its plot."""
+
 _NEURON = ["layer_index", "neuron_index"]
 _PLACE = {"trend": pl.String, "place": pl.Int32, "bin": pl.Int32, "bin_low": pl.Float64, "bin_high": pl.Float64}
 """Where in its plot a neuron stands; `place` is the layer, null for all layers together."""
