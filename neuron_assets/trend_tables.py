@@ -21,9 +21,9 @@ _ALL_AUTHORS = ("explainer", "revision")
 """Trends of which all authors are printed; of the others only that which is looked at first."""
 _PLACES = {"density": "active tokens, %", "kurtosis": "excess kurtosis"}
 _LEGEND = (
-    "n: neurons asked for. Brackets: 95 % intervals over documents and neurons. >.5, >.7, >.8: the share of scores that "
-    "is above. Undefined: neurons without a score; they are in no mean and no share. With --csv: all authors at each "
-    "place, who explained and simulated, and why what is missing is missing."
+    "n: neurons asked for. Brackets: 95 % intervals over documents and neurons. >.5, >.7, >.8: share of scores above. "
+    "Undefined: neurons without a score; they are in no mean and no share. With --csv: all authors at each place, who "
+    "explained and simulated, and why what is missing is missing."
 )
 
 
