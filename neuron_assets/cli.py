@@ -1,7 +1,8 @@
 """The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
 
-Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`) and about
-what is kept (`keeping_commands.py`), what they do (`running.py`), how it looks (`terminal.py`).
+Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`), about
+what is kept (`keeping_commands.py`) and about trends (`trend_commands.py`), what they do (`running.py`), how it looks
+(`terminal.py`).
 """
 
 import sys
@@ -22,6 +23,7 @@ from neuron_assets.project import BUNDLED_STUDIES, Project, current_project
 from neuron_assets.request_commands import check_layers, estimate, layers_option, ledger, neurons_option, requests
 from neuron_assets.sections import NAME
 from neuron_assets.study import Study
+from neuron_assets.trend_commands import trends
 
 if TYPE_CHECKING:
     from neuron_assets.running import Wanted
@@ -62,7 +64,7 @@ def main() -> None:
     """Explains the neurons of a language model, as a Dagster pipeline."""
 
 
-for _command in (estimate, gc, ledger, requests):
+for _command in (estimate, gc, ledger, requests, trends):
     main.add_command(_command)
 
 

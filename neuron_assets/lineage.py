@@ -36,6 +36,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "final_simulations": ("excerpts", "activations", "candidates", "scores"),
     "final_scores": ("excerpts", "activations", "neuron_statistics", "candidates", "scores", "final_simulations"),
     "layer_summary": ("scores",),
+    "trends": ("neuron_statistics", "scores"),
     "spending": (),
 }
 """The tables that each table may be made from; every table stands after its inputs."""
@@ -118,6 +119,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "final_simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
         "final_scores": {"scoring": study.scoring.model_dump(exclude=not_scored)},
         "layer_summary": {"columns": 2},
+        "trends": {},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }
 

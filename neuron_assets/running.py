@@ -47,7 +47,7 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-_ENDING = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
+_ENDING = {"layer_summary": "summary of all layers", "trends": "trends", "spending": "what asking has taken so far"}
 _BY_LAYER = tuple(table for table in INPUTS if table not in {"excerpts", *FORWARD, *_ENDING})
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -197,7 +197,7 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
-    ending = [] if state.summary_stands() else ["layer_summary"]
+    ending = [table for table in ("layer_summary", "trends") if not state.stands_for_all_layers(table)]
     if asks_a_server(study) and not state.stands("spending", None):
         ending.append("spending")
     if ending:
@@ -280,17 +280,15 @@ class _State:
             return str(made.metadata[VERSION].value)
         return documents_version(study)
 
-    def summary_stands(self) -> bool:
-        """Whether the summary stands and covers every layer whose scores stand."""
-        study = self._wanted.study
-        if not self.stands("layer_summary", None):
+    def stands_for_all_layers(self, table: str) -> bool:
+        """Whether it stands and is made from all layers of its inputs that stand."""
+        study, store = self._wanted.study, self._store
+        if not self.stands(table, None):
             return False
-        facts = self._store.current_facts(
-            self._store.path(study.name, "layer_summary"), self._lineages["layer_summary"]
-        )
-        scored = [layer for layer in study.layer_indices if self.stands(INPUTS["layer_summary"][0], layer)]
-        paths = [self._store.path(study.name, "scores", self._wanted.key(layer)) for layer in scored]
-        return {self._store.name(path) for path in paths} == set(facts.inputs)
+        facts = store.current_facts(store.path(study.name, table), self._lineages[table])
+        there = [(name, layer) for name in INPUTS[table] for layer in study.layer_indices if self.stands(name, layer)]
+        paths = [store.path(study.name, name, self._wanted.key(layer)) for name, layer in there]
+        return {store.name(path) for path in paths} == set(facts.inputs)
 
     def _is_recorded(self, table: str, key: str | None) -> bool:
         """Whether Dagster knows of it, and of no blocking check that failed."""

@@ -14,6 +14,8 @@ from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
 
 LAYERS = (1, 2)
+ENDING = ("layer_summary", "trends")
+"""The tables of all layers, which the last run makes."""
 
 
 def make(project: Project, study: Study, *, offline: bool = False) -> list[Run]:
@@ -26,7 +28,7 @@ def make(project: Project, study: Study, *, offline: bool = False) -> list[Run]:
 
 
 def path_of(project: Project, table: str, layer: int) -> Path:
-    key = None if table in {"excerpts", "layer_summary"} else f"L{layer:02d}"
+    key = None if table in {"excerpts", *ENDING} else f"L{layer:02d}"
     return Path(str(TableStore.at(project.tables).path("tiny", table, key)))
 
 

@@ -16,11 +16,10 @@ from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.question_lengths import longest_question
 from neuron_assets.assets.refreshing import outdated_layers, recorded
-from neuron_assets.assets.revised import REVISED
 from neuron_assets.assets.specs import asset_key
 from neuron_assets.assets.study_component import table_resources
 from neuron_assets.errors import InvalidStudy, KeyMissing, QuestionTooLong
-from neuron_assets.lineage import inputs_of
+from neuron_assets.lineage import REVISED, inputs_of
 from neuron_assets.model_sections import HostedExplainer
 from neuron_assets.study import Study
 from neuron_assets.subjects.bundled.opening import open_bundled

@@ -119,6 +119,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "final_simulations": ("schema", "complete", "documents_apart", "failures"),
     "final_scores": ("schema", "complete", "documents_apart"),
     "layer_summary": ("schema",),
+    "trends": ("schema",),
     "spending": ("schema",),
 }
 

@@ -8,7 +8,7 @@ until it writes, so that every file names the content it was made from.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import dagster as dg
 import polars as pl
@@ -55,7 +55,8 @@ class ParquetTables(dg.ConfigurableIOManager, UPathIOManager):
                 raise MissingTable(path, metadata[TABLE]) from error
             raise
         self._read.setdefault(_step(context), {})[self.store.name(path)] = facts.content
-        if context.dagster_type.typing_type is StoredTable:
+        asked_for = context.dagster_type.typing_type
+        if StoredTable in {asked_for, *get_args(asked_for)}:
             return StoredTable(path, metadata[TABLE])
         return checked(facts.table, read_table(path, metadata[TABLE]))
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from neuron_assets.assets.plots import distribution_plot, summary_plot
 from neuron_assets.assets.run_tags import tag_run
-from neuron_assets.assets.specs import Result, asset_key, hand_over, labels, summary_input, table_asset
+from neuron_assets.assets.specs import Result, asset_key, hand_over, input_of_all_layers, labels, table_asset
 from neuron_assets.errors import NothingScored
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import of_chosen
@@ -16,7 +16,7 @@ from neuron_assets.tables.summarized import summary_frame
 
 
 def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
-    @table_asset(study, "layer_summary", ins=summary_input(study))
+    @table_asset(study, "layer_summary", ins=input_of_all_layers(study, "layer_summary"))
     def layer_summary(context: dg.AssetExecutionContext, scores: dict[str, pl.DataFrame]) -> Result:
         tag_run(context, study)
         if not scores:

@@ -49,7 +49,7 @@ MADE_BY = "made_by"
 """Metadata of the tables below `activations`: whose work their rows are, by role, as who answered was observed."""
 Role = Literal["explainer", "simulator"]
 ROLES: tuple[Role, ...] = ("explainer", "simulator")
-UNPARTITIONED = frozenset({"excerpts", "layer_summary", "spending"})
+UNPARTITIONED = frozenset({"excerpts", "layer_summary", "trends", "spending"})
 BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
 KINDS: Mapping[str, set[str]] = {
@@ -91,10 +91,10 @@ def table_asset(  # noqa: PLR0913  # in these, and in nothing else, the steps di
     return decorator
 
 
-def summary_input(study: Study) -> Mapping[str, dg.AssetIn]:
-    """The scores of those layers that are there and still stand."""
+def input_of_all_layers(study: Study, table: str) -> Mapping[str, dg.AssetIn]:
+    """What `table` is made from, of those layers that are there and still stand."""
     metadata = {"allow_missing_partitions": True}
-    return {"scores": dg.AssetIn(asset_key(study, "scores"), metadata=metadata)}
+    return {name: dg.AssetIn(asset_key(study, name), metadata=metadata) for name in inputs_of(study, table)}
 
 
 def asset_attributes(study: Study, table: str) -> dict[str, Any]:

@@ -112,6 +112,13 @@ of the candidates that stand for their neurons, and of the controls.
 **Look at** `trend_by_depth` and `distribution` under Metadata.
 
 **Costs** seconds.""",
+    "trends": """
+**Made** from the scores and the statistics of all layers that are there and still stand.
+
+**Look at** the plots under Metadata: `by_depth`, by how often neurons are active (`by_density`), `by_kurtosis`,
+`by_explainer` with the controls beside, `by_revision` where the study revises or chooses, and `by_shares`.
+
+**Costs** seconds, most of them for the intervals.""",
     "spending": """
 **Made** from the ledger of all requests of this study, as it stood then.
 

@@ -32,6 +32,7 @@ from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
 from neuron_assets.assets.subject_model import subject_model_asset
+from neuron_assets.assets.trends import trends_asset
 from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.lineage import tables_of
 from neuron_assets.project import current_project
@@ -64,6 +65,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             *([ablations_asset(study, wait_for.get("ablations"))] if "ablations" in tables_of(study) else []),
             *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
             layer_summary_asset(study),
+            trends_asset(study),
             *spending_assets(study),
             *language_model_assets(study),
         ]

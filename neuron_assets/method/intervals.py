@@ -180,7 +180,22 @@ def mean_interval(  # noqa: PLR0913  # what is known of the neurons, and how to 
         return LayerInterval(mean, None, None, len(points), n_undefined, failure)
 
     rng = np.random.default_rng([seed, 0, 0, 1])  # the 1 keeps it apart from the stream of any neuron
-    means = _means_of_resampled_neurons(rng, drawn(documents, resample(rng, len(documents), n_draws)))
+    draws = drawn(documents, resample(rng, len(documents), n_draws))
+    return interval_in_draws(points, draws, rng, lowest=lowest, highest=highest, level=level)
+
+
+def interval_in_draws(  # noqa: PLR0913  # the numbers, how to draw, and what they are bounded by
+    points: Float[np.ndarray, " neuron"],
+    draws: Float[np.ndarray, "draw scored"],
+    rng: np.random.Generator,
+    *,
+    lowest: float,
+    highest: float = 1.0,
+    level: float = 0.95,
+) -> LayerInterval:
+    """The same of neurons some of which have a number, where their numbers in each draw of documents are there."""
+    mean, n_undefined = float(np.nanmean(points)), len(points) - draws.shape[1]
+    means = _means_of_resampled_neurons(rng, draws)
     ends = percentiles(means[np.newaxis], level)
     failure = too_often_undefined(float(ends.undefined[0]))
     if failure is not None:
@@ -194,11 +209,10 @@ def _means_of_resampled_neurons(
     rng: np.random.Generator, draws: Float[np.ndarray, "draw neuron"]
 ) -> Float[np.ndarray, " draw"]:
     """The mean over the resampled neurons in each draw of the documents, NaN where none of them has a score."""
-    n_draws, n_neurons = draws.shape
-    means = np.full(n_draws, np.nan)
-    for draw, of_neurons in enumerate(draws):
-        drawn = of_neurons[rng.integers(n_neurons, size=n_neurons)]
-        defined = drawn[~np.isnan(drawn)]
+    drawn = np.take_along_axis(draws, rng.integers(draws.shape[1], size=draws.shape), axis=1)
+    means: Float[np.ndarray, " draw"] = drawn.mean(axis=1)
+    for draw in np.flatnonzero(np.isnan(means)):
+        defined = drawn[draw][~np.isnan(drawn[draw])]
         if len(defined):
             means[draw] = defined.mean()
     return means

@@ -140,5 +140,15 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(("mean", "n_undefined", "quantile_10", "median", "quantile_90", "share_above_half"), _SCORES),
         **dict.fromkeys(("best_neuron", "worst_neuron"), (*_SCORES, "scores.neuron_index")),
     },
+    "trends": {
+        **_same("scores", "layer_index", "author", "sample", "explainer", "simulator"),
+        "n_neurons": ("scores.neuron_index",),
+        **dict.fromkeys(
+            ("bin", "bin_low", "bin_high"), ("neuron_statistics.share_active", "neuron_statistics.kurtosis")
+        ),
+        **dict.fromkeys(("mean_low", "mean_high", "interval_failure"), ("scores.document_sums",)),
+        **dict.fromkeys(("mean", "failure", "n_undefined"), _SCORES),
+        **dict.fromkeys(("share_above_half", "share_above_70", "share_above_80"), _SCORES),
+    },
     "spending": {},
 }

@@ -227,8 +227,14 @@ def standing(candidates: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([stands, controls]).sort("neuron_index", "candidate")
 
 
+def of_first(scores: pl.DataFrame) -> pl.DataFrame:
+    """Of those the first of each neuron."""
+    own = of_explainer(scores)
+    return own.filter(pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index"))
+
+
 def of_chosen(scores: pl.DataFrame) -> pl.DataFrame:
-    """Of those the ones that stand for their neuron; where none was chosen, as none has a text, the first."""
+    """Of the same the ones that stand for their neuron; where none was chosen, as none has a text, the first."""
     own = of_explainer(scores)
     first = pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index")
     return own.filter(pl.col("chosen") | (first & ~pl.col("chosen").any().over("layer_index", "neuron_index")))

@@ -1,7 +1,6 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table, but for those of `evidence_schemas.py`, `openings_schema.py`, `revision_schemas.py`
-and `spending_schema.py`.
+Here: one pandera model a table, but for those of the modules `..._schema.py` and `..._schemas.py`.
 Not here: what models share (`table_models.py`), how records become rows (`rows.py`) or files (`parquet.py`).
 """
 
@@ -17,6 +16,7 @@ from neuron_assets.tables.openings_schema import Openings
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
+from neuron_assets.tables.trend_schema import Trends
 
 
 class Excerpts(Table):
@@ -252,6 +252,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "final_scores": FinalScores,
     "openings": Openings,
     "layer_summary": LayerSummary,
+    "trends": Trends,
     "spending": Spending,
 }
 
@@ -272,6 +273,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "final_scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
     "openings": ("opening", "layer_index", "excerpts"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
+    "trends": ("trend", "sample", "author", "layer_index", "bin"),
     "spending": ("asset", "layer_index", "model"),
 }
 """The columns that tell the rows of each table apart; tables are sorted by them or in the order they were made."""

@@ -11,7 +11,7 @@ from neuron_assets.method.intervals import NeuronSums
 from neuron_assets.method.paired import layer_difference
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.summary import LayerScores, summarize
-from neuron_assets.tables.explained import of_chosen, of_explainer, reported
+from neuron_assets.tables.explained import of_chosen, of_first, reported
 from neuron_assets.tables.rows import frame, sums_from_lists
 from neuron_assets.tables.schemas import empty
 
@@ -27,11 +27,7 @@ def summary_frame(scores: pl.DataFrame, *, chooses: bool, seed: int, n_draws: in
 
     Where candidates were chosen between, the chosen ones are an author of their own, with what was gained by it.
     """
-    told = reported(scores)
-    first = told.filter(
-        pl.col("candidate").is_null()
-        | (pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index", "author", "sample"))
-    )
+    first = first_of_each_author(scores)
     rows = [
         dict(zip(_GROUP, key, strict=True)) | _row(_summarized(group, seed, n_draws)) | _NO_GAIN
         for key, group in first.group_by(_GROUP, maintain_order=True)
@@ -50,32 +46,37 @@ def final_summary(scores: pl.DataFrame, author: str, *, seed: int, n_draws: int)
     return summary_frame(told, chooses=False, seed=seed, n_draws=n_draws)
 
 
+def first_of_each_author(scores: pl.DataFrame) -> pl.DataFrame:
+    """The reported scores of each neuron's lookups and, of each author's candidates, of the first."""
+    candidate = pl.col("candidate")
+    is_first = candidate == candidate.min().over("layer_index", "neuron_index", "author", "sample")
+    return reported(scores).filter(candidate.is_null() | is_first)
+
+
 def _rows_of_chosen(scores: pl.DataFrame, seed: int, n_draws: int) -> list[dict[str, Any]]:
     whose = [name for name in _GROUP if name != "explainer"]
     best = of_chosen(scores).with_columns(author=pl.lit(CHOSEN))
-    first = of_explainer(scores).filter(
-        pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index")
-    )
+    first = of_first(scores)
     rows = []
     for key, group in best.sort("neuron_index").group_by(whose, maintain_order=True):
         facts = dict(zip(whose, key, strict=True))
         explainers = " + ".join(group["explainer"].unique().sort())
         neurons = group.select("layer_index", "neuron_index", "sample")
         before = neurons.join(first, on=neurons.columns, how="left", maintain_order="left")
-        found = layer_difference(_each(before), _each(group), seed=seed, n_draws=n_draws)
+        found = layer_difference(sums_of(before), sums_of(group), seed=seed, n_draws=n_draws)
         gain = {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
         rows.append(facts | {"explainer": explainers} | _row(_summarized(group, seed, n_draws)) | gain)
     return rows
 
 
 def _summarized(group: pl.DataFrame, seed: int, n_draws: int) -> LayerScores:
-    sums = [each for each in _each(group) if each is not None]
+    sums = [each for each in sums_of(group) if each is not None]
     return summarize(
         group["neuron_index"].to_list(), group["ev_correlation"].to_list(), sums, seed=seed, n_draws=n_draws
     )
 
 
-def _each(group: pl.DataFrame) -> list[NeuronSums | None]:
+def sums_of(group: pl.DataFrame) -> list[NeuronSums | None]:
     """The sums of each row, None where it has no score."""
     return [None if row["ev_correlation"] is None else _sums(row) for row in group.to_dicts()]
 

@@ -13,7 +13,7 @@ from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 from neuron_assets.tables.parquet import read_facts, read_table, write_table
 from tests.scenario import make_project
-from tests.served_tables import LAYERS, make, metadata, path_of, read
+from tests.served_tables import ENDING, LAYERS, make, metadata, path_of, read
 
 SCORERS = ["simulation", "unigram_lookup"]
 
@@ -60,7 +60,7 @@ def test_more_neurons_leave_what_is_there_and_give_what_one_run_gives(grown: Pro
     assert metadata(grown, study, "explanations", 1) | {"explained_now": 2, "kept": 3} == metadata(
         grown, study, "explanations", 1
     )
-    for table in ("explanations", "candidates", "simulations", "scores", "layer_summary"):
+    for table in ("explanations", "candidates", "simulations", "scores", *ENDING):
         assert same(grown, many, table), table
     after = read(grown, "explanations")
     assert before.join(after, on=before.columns, how="semi", nulls_equal=True).height == before.height
@@ -86,7 +86,7 @@ def test_another_scorer_is_scored_beside_those_that_are_there(grown: Project, ma
 
     runs = make(grown, study)
 
-    assert [run.tables for run in runs] == [("scores",), ("scores",), ("layer_summary",)]
+    assert [run.tables for run in runs] == [("scores",), ("scores",), ENDING]
     after = read(grown, "scores")
     assert set(after["scorer"]) - set(before["scorer"]) == {"bigram_lookup"}
     assert after.filter(pl.col("scorer") != "bigram_lookup").equals(before)

@@ -10,7 +10,7 @@ import pytest
 from neuron_assets.project import Project
 from neuron_assets.study import Study
 from tests.scenario import STUDY, make_project
-from tests.served_tables import LAYERS, make, path_of, read
+from tests.served_tables import ENDING, LAYERS, make, path_of, read
 
 SCORERS = ("simulation", "unigram_lookup", "bigram_lookup")
 N_NATURAL = 8
@@ -47,7 +47,7 @@ def natural(root: Path, before: Mapping[str, bytes]) -> World:
     assert before
     world = study_with(root, *SCORERS, "natural_rate")
     runs = make(*world)
-    assert [run.tables for run in runs] == [("simulations", "scores", "metrics")] * len(LAYERS) + [("layer_summary",)]
+    assert [run.tables for run in runs] == [("simulations", "scores", "metrics")] * len(LAYERS) + [ENDING]
     return world
 
 

@@ -20,9 +20,10 @@ from neuron_assets.project import Project
 from neuron_assets.study import read_study
 from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import make_project
-from tests.served_tables import make
+from tests.served_tables import ENDING, make
 
 BY_EXPLAINER = ("candidates", "explanations", "scores", "simulations")
+SUMMARIES = {table: ["all"] for table in ENDING}
 NIGHT = dt.datetime(2026, 1, 5, 3, 0, 30, tzinfo=dt.UTC)
 """Just after a tick of the schedule."""
 DAY = dt.timedelta(days=1)
@@ -133,8 +134,8 @@ def test_another_explainer_makes_exactly_explanations_simulations_and_scores_of_
     assert requested == all_of("L01", "L02")
     world.refreshed(requested)
     assert world.n_events("activations") == passes
-    assert world.look(NIGHT + dt.timedelta(seconds=30)) == {"layer_summary": ["all"]}
-    world.refreshed({"layer_summary": ["all"]})
+    assert world.look(NIGHT + dt.timedelta(seconds=30)) == SUMMARIES
+    world.refreshed(SUMMARIES)
     assert world.look(NIGHT + dt.timedelta(seconds=60)) == {}
     world.tick()
     assert world.look(NIGHT + DAY) == {}
@@ -153,15 +154,15 @@ def test_what_explanations_are_revised_by_is_refreshed_with_them_and_no_longer_w
         requested = world.look(NIGHT)
         assert requested == all_of("L01", "L02") | {table: ["L01", "L02"] for table in both}
         world.refreshed(requested)
-        assert world.look(NIGHT + dt.timedelta(seconds=30)) == {"layer_summary": ["all"]}
-        world.refreshed({"layer_summary": ["all"]})
+        assert world.look(NIGHT + dt.timedelta(seconds=30)) == SUMMARIES
+        world.refreshed(SUMMARIES)
 
         world.change(explainer={"provider": "rules", "n_rules": 4}, revision={"rounds": 0})
         world.tick()
         requested = world.look(NIGHT + DAY)
         assert requested == all_of("L01", "L02")
         world.refreshed(requested)
-        world.refreshed({"layer_summary": ["all"]})
+        world.refreshed(SUMMARIES)
         world.tick()
         assert world.look(NIGHT + 2 * DAY) == {}
 

@@ -14,7 +14,7 @@ from neuron_assets.project import Project
 from neuron_assets.study import Study
 from tests.polite_server import asking, polite_server
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project
-from tests.served_tables import LAYERS, make, path_of, read
+from tests.served_tables import ENDING, LAYERS, make, path_of, read
 
 ROUNDS, MOST = 2, 3
 NEURON = ["layer_index", "neuron_index"]
@@ -52,7 +52,7 @@ def revised(root: Path, before: Mapping[str, bytes]) -> World:
     assert before
     world = study_with(root, ROUNDS)
     chain = ("counterexamples", "revised_explanations", "candidates", "simulations", "scores")
-    assert [run.tables for run in make(*world)] == [chain] * len(LAYERS) + [("layer_summary",)]
+    assert [run.tables for run in make(*world)] == [chain] * len(LAYERS) + [ENDING]
     assert make(*world) == []
     return world
 

@@ -20,7 +20,7 @@ from tests.served_tables import make
 OBSERVED = ("corpus", "subject_model", "explainer_model", "simulator_model")
 CHAIN = [
     *("excerpts", "activations", "neuron_statistics", "explanations", "candidates", "simulations", "scores"),
-    "layer_summary",
+    *("layer_summary", "trends"),
 ]
 
 
@@ -115,7 +115,7 @@ def test_another_simulator_makes_simulations_and_what_hangs_on_them_stale(world:
 
     found = stale(world, study_of(world, simulator=hosted))
 
-    assert list(found) == ["simulations", "scores", "layer_summary"]
+    assert list(found) == ["simulations", "scores", "layer_summary", "trends"]
 
 
 def test_more_neurons_layers_and_scorers_make_nothing_stale(world: World) -> None:
@@ -132,7 +132,8 @@ def test_a_layer_made_again_by_itself_or_in_another_range_leaves_what_is_below_i
     assert stale(world, study) == {}
 
     run(world, study, *forward, layers=("L01", "L03"))
-    assert stale(world, study) == {}
+    # made from the statistics of all layers, of which L03 is new
+    assert stale(world, study) == {"trends": "has a new dependency data version"}
 
 
 def test_explanations_made_again_with_the_same_content_leave_what_is_below_them_fresh(world: World) -> None:
@@ -160,7 +161,7 @@ def test_who_answers_is_known_to_dagster_from_the_first_run_on(world: World) -> 
     run(world, study, "excerpts")
     run(world, study, "activations", "neuron_statistics", layers=("L02", "L02"))
     run(world, study, "explanations", "candidates", "simulations", "scores", layers=("L02", "L02"))
-    run(world, study, "layer_summary")
+    run(world, study, "layer_summary", "trends")
 
     observe(world, study)
 
