@@ -27,6 +27,7 @@ from neuron_assets.sections import (
     ControlsSection,
     Indices,
     JudgingSection,
+    OtherStudies,
     RefreshSection,
     RevisionSection,
     SampledNeurons,
@@ -72,6 +73,8 @@ class Study(Section):
     judging: JudgingSection = JudgingSection()
     revision: RevisionSection = RevisionSection()
     controls: ControlsSection = ControlsSection()
+    compare_with: OtherStudies = ()
+    """Studies of the same neurons and excerpts, by name."""
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
 
@@ -118,6 +121,12 @@ class Study(Section):
     def _who_explains_can_revise(self) -> "Study":
         if self.revises and not isinstance(self.explainer, RulesExplainer):
             raise ValueError(f"revision.rounds: the explainer {self.explainer.provider} cannot revise; `rules` can")
+        return self
+
+    @model_validator(mode="after")
+    def _it_is_compared_with_others(self) -> "Study":
+        if self.name in self.compare_with:
+            raise ValueError("compare_with: a study has nothing to be compared with in itself; name others")
         return self
 
     @model_validator(mode="after")

@@ -132,7 +132,7 @@ def test_other_layers_are_refused(text: str) -> None:
         ({"layers": [1]}, set()),
         ({"neurons": "all"}, set()),
         ({"description": "other", "owners": ["team:safety"]}, set()),
-        ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "metrics", "layer_summary"}),
+        ({"scoring": {"top": 3, "random": 3, "draws": 200}}, {"scores", "metrics", "layer_summary", "comparison"}),
         (
             {"activations": {"output_side": False}},
             set(list(INPUTS)[2:-1])

@@ -117,6 +117,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "ablations": ("schema", "complete"),
     "metrics": ("schema", "complete"),
     "layer_summary": ("schema",),
+    "comparison": ("schema",),
     "spending": ("schema",),
 }
 

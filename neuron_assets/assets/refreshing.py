@@ -45,6 +45,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
 """The roles whose work each table of a layer is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "layer_summary": ("scores",),
+    "comparison": ("scores",),
     "spending": ("explanations", "simulations", "judgements"),
 }
 """The tables of all layers, and those of a layer after whose refresh they are made again."""

@@ -97,6 +97,13 @@ is said too broadly scores well among top excerpts, and is found out here.
 **Look at** `trend_by_depth` and `distribution` under Metadata.
 
 **Costs** seconds.""",
+    "comparison": """
+**Made** from the scores and metrics of this study and of those under `compare_with`, which must share its subject,
+corpus and splits: of every neuron that both have, the one's value less the other's, on the same excerpts.
+
+**Look at** `by_layer` under Metadata, and in the table at `difference` with its interval, `n_left_out`, and `cost`.
+
+**Costs** seconds; it asks nobody. It is made again by materializing it, once other studies have changed.""",
     "spending": """
 **Made** from the ledger of all requests of this study, as it stood then.
 

@@ -10,6 +10,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── NotDeleted
     │   ├── UnreadableStudy
     │   ├── InvalidStudy
+    │   ├── NotComparable
     │   ├── LayerOutOfRange
     │   ├── LayerNotInStudy
     │   ├── LayerWithoutUnits
@@ -130,6 +131,7 @@ from neuron_assets.errors.studies import (
     NeuronsDiffer,
     NeuronsNotHeard,
     NonFiniteActivations,
+    NotComparable,
     NotDeleted,
     NotReplaceable,
     OutOfMemory,
@@ -200,6 +202,7 @@ __all__ = [
     "NoDocuments",
     "NonFiniteActivations",
     "NotAnsweredYet",
+    "NotComparable",
     "NotDeleted",
     "NotReplaceable",
     "NothingScored",

@@ -14,6 +14,7 @@ _AGREEMENT = ("activations.activations", "simulations.simulated", "excerpts.toke
 _INTERVAL = (*_AGREEMENT, "excerpts.document_index")
 _DIVERGENCES = ("ablations.divergence_simulated", "ablations.divergence_mean", "ablations.noise")
 _SCORES = ("scores.ev_correlation",)
+_VALUES = (*_SCORES, "scores.chosen", "metrics.value")
 
 
 def _same(table: str, *columns: str) -> dict[str, tuple[str, ...]]:
@@ -112,6 +113,16 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         **dict.fromkeys(("mean", "n_undefined", "quantile_10", "median", "quantile_90", "share_above_half"), _SCORES),
         **dict.fromkeys(("best_neuron", "worst_neuron"), (*_SCORES, "scores.neuron_index")),
+    },
+    "comparison": {
+        **_same("scores", "layer_index"),
+        **{name: (f"scores.{name}", f"metrics.{name}") for name in ("scorer", "sample")},
+        **dict.fromkeys(("explainer", "baseline_explainer"), ("scores.explainer",)),
+        **dict.fromkeys(("simulator", "baseline_simulator"), ("scores.simulator",)),
+        "metric": ("metrics.metric",),
+        **dict.fromkeys(("n_neurons", "n_left_out", "baseline_mean", "mean", "difference", "win_rate"), _VALUES),
+        **dict.fromkeys(("difference_low", "difference_high", "interval_failure"), (*_VALUES, "scores.document_sums")),
+        **dict.fromkeys(("left_out", "failure"), (*_VALUES, "scores.failure", "metrics.failure")),
     },
     "spending": {},
 }

@@ -1,7 +1,8 @@
 """The tables, each declared once: columns, types, bounds and what every column means.
 
-Here: one pandera model a table, but for those of `evidence_schemas.py`, `revision_schemas.py` and `spending_schema.py`.
-Not here: what models share (`table_models.py`), how records become rows (`rows.py`) or files (`parquet.py`).
+Here: one pandera model a table, but for those of `evidence_schemas.py`, `revision_schemas.py`, `comparison_schema.py`
+and `spending_schema.py`. Not here: what models share (`table_models.py`), how records become rows (`rows.py`) or files
+(`parquet.py`).
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import polars as pl
 
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
+from neuron_assets.tables.comparison_schema import Comparison
 from neuron_assets.tables.evidence_schemas import Ablations, Judgements
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
@@ -239,6 +241,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "ablations": Ablations,
     "metrics": Metrics,
     "layer_summary": LayerSummary,
+    "comparison": Comparison,
     "spending": Spending,
 }
 
@@ -256,6 +259,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
+    "comparison": ("baseline", "study", "layer_index", "scorer", "sample", "metric"),
     "spending": ("asset", "layer_index", "model"),
 }
 """The columns that tell the rows of each table apart; tables are sorted by them or in the order they were made."""

@@ -56,20 +56,20 @@ def _rows_of_chosen(scores: pl.DataFrame, seed: int, n_draws: int) -> list[dict[
         explainers = " + ".join(group["explainer"].unique().sort())
         neurons = group.select("layer_index", "neuron_index", "sample")
         before = neurons.join(first, on=neurons.columns, how="left", maintain_order="left")
-        found = layer_difference(_each(before), _each(group), seed=seed, n_draws=n_draws)
+        found = layer_difference(sums_of_each(before), sums_of_each(group), seed=seed, n_draws=n_draws)
         gain = {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
         rows.append(facts | {"explainer": explainers} | _row(_summarized(group, seed, n_draws)) | gain)
     return rows
 
 
 def _summarized(group: pl.DataFrame, seed: int, n_draws: int) -> LayerScores:
-    sums = [each for each in _each(group) if each is not None]
+    sums = [each for each in sums_of_each(group) if each is not None]
     return summarize(
         group["neuron_index"].to_list(), group["ev_correlation"].to_list(), sums, seed=seed, n_draws=n_draws
     )
 
 
-def _each(group: pl.DataFrame) -> list[NeuronSums | None]:
+def sums_of_each(group: pl.DataFrame) -> list[NeuronSums | None]:
     """The sums of each row, None where it has no score."""
     return [None if row["ev_correlation"] is None else _sums(row) for row in group.to_dicts()]
 
