@@ -4,6 +4,7 @@ Put here: that plot, and its bytes. Keep out: the numbers behind it (`comparing.
 """
 
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -33,7 +34,9 @@ def comparison_plot(comparison: pl.DataFrame, title: str) -> "Figure":
     for sample, panel in zip(samples, panels, strict=True):
         for place, study in enumerate(studies):
             of_study = rows.filter(pl.col("sample") == sample, pl.col("study") == study)
-            _draw(panel, of_study, layers, (place - (len(studies) - 1) / 2) * _APART, study)
+            beside = (place - (len(studies) - 1) / 2) * _APART
+            places = {layer: at + beside for at, layer in enumerate([*layers, None])}
+            _draw(panel, of_study, places, color=f"C{place}", label=study)
         shown = list(range(len(layers)))[:: -(-len(layers) // _MOST_TICKS) or 1]
         panel.set_xticks([*shown, len(layers)], [*(str(layers[place]) for place in shown), "all"])
         panel.set(title=sample.replace("_", "-"), xlabel="layer")
@@ -54,12 +57,11 @@ def plotted(figure: "Figure", form: Literal["svg", "png"]) -> bytes:
     return file.getvalue()
 
 
-def _draw(panel: "Axes", rows: pl.DataFrame, layers: list[int], beside: float, study: str) -> None:
-    """Layers stand one beside the other, whatever their numbers; the mean over all of them after the last."""
+def _draw(panel: "Axes", rows: pl.DataFrame, places: Mapping[int | None, float], *, color: str, label: str) -> None:
+    """`places` says where each layer stands, and the mean over all of them: None."""
     known = rows.drop_nulls("difference").sort("layer_index", nulls_last=True)
-    places = {layer: place for place, layer in enumerate([*layers, None])}
-    x = [places[layer] + beside for layer in known["layer_index"]]
+    x = [places[layer] for layer in known["layer_index"]]
     difference = known["difference"]
     low, high = (known[end].fill_null(difference).to_numpy() for end in ("difference_low", "difference_high"))
-    panel.vlines(x, low, high, alpha=0.6, linewidth=1.5, color=(colour := panel.plot([], [])[0].get_color()))
-    panel.plot(x, difference.to_numpy(), "o", markersize=5, color=colour, label=study)
+    panel.vlines(x, low, high, alpha=0.6, linewidth=1.5, color=color)
+    panel.plot(x, difference.to_numpy(), "o", markersize=5, color=color, label=label)
