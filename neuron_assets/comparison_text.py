@@ -80,7 +80,7 @@ def _difference(row: Mapping[str, Any]) -> str:
 def _left_out(together: pl.DataFrame) -> Iterator[Text]:
     for row in together.filter(pl.col("n_left_out") > 0).to_dicts():
         what = f"{row['metric']}, {row['sample']}".replace("_", " ")
-        yield Text(visible(f"{what}: {row['n_left_out']} neurons left out: {row['left_out']}"), "dim")
+        yield Text(visible(f"left out, {what}: {row['left_out']}"), "dim")
 
 
 def _cost(row: Mapping[str, Any]) -> Text:

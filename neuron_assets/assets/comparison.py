@@ -17,7 +17,7 @@ from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
 from neuron_assets.lineage import inputs_of
 from neuron_assets.project import current_project
-from neuron_assets.study import Study
+from neuron_assets.study import Study, read_study
 from neuron_assets.tables.compared import CORRELATION
 from neuron_assets.tables.store import TableStore
 
@@ -58,9 +58,10 @@ def _comparison_asset(study: Study) -> dg.AssetsDefinition:
 
 
 def _studies(study: Study) -> list[Study]:
-    """The study, and those that it is compared with, as their files say now."""
+    """The study, and those that it is compared with, as their files say now: they lie beside it, or in the project."""
     project = current_project()
-    return [study, *(project.study(name) for name in study.compare_with)]
+    beside = {name: study.folder.parent / name / "study.yaml" for name in study.compare_with}
+    return [study, *(read_study(path) if path.exists() else project.study(name) for name, path in beside.items())]
 
 
 def _facts(frame: pl.DataFrame) -> Mapping[str, Any]:

@@ -34,6 +34,7 @@ PRICE = {"tokens_in": 1.0, "tokens_cached": 1.0, "tokens_out": 10.0}
 """For a million."""
 SCORING = {**dict(STUDY["scoring"]), "scorers": ["simulation", "calibrated"]}  # type: ignore[call-overload]
 SECTIONS: dict[str, Any] = {"scoring": SCORING, "neurons": {"per_layer": 5}, "layers": [1, 2, 3]}
+HOSTED = {"provider": "openai_compatible", "model": MODEL}
 SHORT = {"provider": "rules", "n_rules": 1}
 
 
@@ -231,6 +232,8 @@ def test_what_is_not_the_same_is_named(tmp_path: Path, changes: dict[str, object
     "changes",
     [
         {"explainer": SHORT},
+        {"explainer": HOSTED, "simulator": HOSTED},
+        {"explainer": {**HOSTED, "layout": "highlighted", "shown_top": 3}},
         {"neurons": {"per_layer": 9}, "layers": [2]},
         {"scoring": {**SCORING, "draws": 500, "scorers": ["simulation"], "calibration": "percentile"}},
         {"controls": {"shuffled": False}, "revision": {"rounds": 1}},
