@@ -49,13 +49,14 @@ def compared(
     where the baseline has no scores, UnreadableTable, StoreUnusable.
     """
     baseline, *others = studies
-    standing = [_standing(study, store, layers) for study in studies]
-    if not standing[0]:
-        raise NothingScored(baseline.name)
-    for other, theirs in zip(others, standing[1:], strict=True):
+    for other in others:
         refuse_others(baseline, other)
-        _refuse_other_content(baseline, other, standing[0], theirs)
-    first, *rest = [_side(study, tables, requests) for study, tables in zip(studies, standing, strict=True)]
+    own, *theirs = (_standing(study, store, layers) for study in studies)
+    for other, tables in zip(others, theirs, strict=True):
+        _refuse_other_content(baseline, other, own, tables)
+    first, *rest = (_side(study, tables, requests) for study, tables in zip(studies, [own, *theirs], strict=True))
+    if first.values.is_empty():
+        raise NothingScored(baseline.name)
     return comparison_frame(first, rest, Draws(baseline.scoring.seed, baseline.scoring.draws))
 
 
@@ -148,7 +149,7 @@ def _cost(spending: Sequence[Spending] | None, n_neurons: Mapping[int, int], lay
     rows = [row for row in spending if row.layer_index in scored and row.asset != OBSERVATION]
     if not scored:
         return Cost(None, "no neuron is scored")
-    if sum(row.answered for row in rows) == 0:
+    if sum(row.answered + row.unreadable for row in rows) == 0:
         return Cost(None, "its ledger has no answer for these layers: others asked, and the request store had them all")
     if n_unknown := sum(row.n_without_price for row in rows):
         return Cost(None, f"{n_unknown} requests have no known price")

@@ -15,6 +15,7 @@ from neuron_assets.assets.comparison_plot import comparison_plot, plotted
 from neuron_assets.assets.pictures import image_link
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, table_asset
+from neuron_assets.errors import StudyError, TableError
 from neuron_assets.lineage import inputs_of
 from neuron_assets.project import current_project
 from neuron_assets.study import Study, read_study
@@ -30,9 +31,12 @@ def comparison_assets(study: Study) -> list[dg.AssetsDefinition]:
     return [_comparison_asset(study)] if study.compare_with else []
 
 
-def compared_contents(study: Study, store: TableStore) -> str:
-    """The note `COMPARED` as it would be now; raises StudyNotFound, and what reading a study raises."""
-    return contents(_studies(study), store)
+def compared_contents(study: Study, store: TableStore) -> str | None:
+    """The note `COMPARED` as it would be now; None where that cannot be told: the step itself says why."""
+    try:
+        return contents(_studies(study), store)
+    except (StudyError, TableError):
+        return None
 
 
 def _comparison_asset(study: Study) -> dg.AssetsDefinition:

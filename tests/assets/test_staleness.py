@@ -19,7 +19,15 @@ from tests.scenario import make_project
 from tests.served_tables import make
 
 OBSERVED = ("corpus", "subject_model", "explainer_model", "simulator_model")
-ONLY_WHERE_ASKED_FOR = {"ablations", "counterexamples", "revised_explanations", "metrics", "comparison", "spending"}
+ONLY_WHERE_ASKED_FOR = {
+    "ablations",
+    "comparison",
+    "counterexamples",
+    "judgements",
+    "metrics",
+    "revised_explanations",
+    "spending",
+}
 CHAIN = [table for table in INPUTS if table not in ONLY_WHERE_ASKED_FOR]
 
 
