@@ -1,7 +1,8 @@
 """The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
 
 Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`), about
-what is kept (`keeping_commands.py`) and about trends (`trend_commands.py`), what they do (`running.py`), how it looks
+what is kept (`keeping_commands.py`), about trends (`trend_commands.py`) and to compare (`comparing_command.py`), the
+final report (`final_command.py`), what they do (`running.py`), how it looks
 (`terminal.py`).
 """
 
@@ -14,6 +15,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from neuron_assets.comparing_command import compare
 from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
 from neuron_assets.final_command import print_final
 from neuron_assets.keeping_commands import gc
@@ -38,6 +40,7 @@ Examples:
   neuron-assets estimate mine                         requests, tokens, money and time, before anything is spent
   neuron-assets show bundled L3N307                   one neuron in colour
   neuron-assets report mine --final                   its scores where nobody has looked yet, once
+  neuron-assets compare mine other                    the same neurons under two explainers, simulators or prompts
 """
 
 
@@ -64,7 +67,7 @@ def main() -> None:
     """Explains the neurons of a language model, as a Dagster pipeline."""
 
 
-for _command in (estimate, gc, ledger, requests, trends):
+for _command in (compare, estimate, gc, ledger, requests, trends):
     main.add_command(_command)
 
 

@@ -6,7 +6,7 @@ Here: which fields those are, per table. Not here: where the fingerprint is writ
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from neuron_assets.method.revising.asking import REVISION
@@ -37,6 +37,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "final_scores": ("excerpts", "activations", "neuron_statistics", "candidates", "scores", "final_simulations"),
     "layer_summary": ("scores",),
     "trends": ("neuron_statistics", "scores"),
+    "comparison": ("scores", "metrics"),
     "spending": (),
 }
 """The tables that each table may be made from; every table stands after its inputs."""
@@ -57,6 +58,7 @@ def tables_of(study: Study) -> tuple[str, ...]:
         "counterexamples": study.revises,
         "revised_explanations": study.revises,
         "ablations": study.scoring.ablates,
+        "comparison": bool(study.compare_with),
     }
     return tuple(table for table in INPUTS if wanted.get(table, table not in FINAL))
 
@@ -80,6 +82,25 @@ def lineages(study: Study) -> dict[str, str]:
         facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": inputs}
         made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return made
+
+
+def differing_fields(one: Study, other: Study, table: str) -> list[str]:
+    """The fields in which they would make another `table`, or another input of it: `corpus.seed: 0 and 1`, ..."""
+    found = []
+    for name in (*INPUTS[table], table):
+        first, second = (dict(_leaves(_fields(study)[name])) for study in (one, other))
+        fields = [field for field in {**first, **second} if first.get(field) != second.get(field)]
+        found += [f"{field}: {first.get(field)} and {second.get(field)}" for field in fields]
+    return found
+
+
+def _leaves(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
+    """By the names under which a study file has them: `splits.valid.top`."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
@@ -120,6 +141,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "final_scores": {"scoring": study.scoring.model_dump(exclude=not_scored)},
         "layer_summary": {"columns": 2},
         "trends": {},
+        "comparison": {"compare_with": study.compare_with},
         "spending": {"columns": 2},  # of all that the study ever asked, whatever it says now
     }
 

@@ -16,6 +16,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError  # it has no publi
 
 from neuron_assets.abandoned_runs import end_abandoned_runs, process_tags
 from neuron_assets.assets.asked import RequestDesk
+from neuron_assets.assets.comparison import COMPARED, compared_contents
 from neuron_assets.assets.corpus_reading import VERSION
 from neuron_assets.assets.held_out import SIMULATED, simulated_in_words
 from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materialization
@@ -47,8 +48,8 @@ from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
 
-_ENDING = {"layer_summary": "summary of all layers", "trends": "trends", "spending": "what asking has taken so far"}
-_BY_LAYER = tuple(table for table in INPUTS if table not in {"excerpts", *FORWARD, *_ENDING})
+_TITLES = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
+_BY_LAYER = tuple(table for table in INPUTS if table not in {*FORWARD, *UNPARTITIONED})
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -198,10 +199,10 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
     ending = [table for table in ("layer_summary", "trends") if not state.stands_for_all_layers(table)]
-    if asks_a_server(study) and not state.stands("spending", None):
-        ending.append("spending")
+    more = {"comparison": bool(study.compare_with), "spending": asks_a_server(study)}
+    ending += [table for table, is_wanted in more.items() if is_wanted and not state.stands(table, None)]
     if ending:
-        yield Run(" and ".join(_ENDING[table] for table in ending), tuple(ending))
+        yield Run(" and ".join(_TITLES.get(table, table) for table in ending), tuple(ending))
 
 
 def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> Any:
@@ -256,6 +257,7 @@ class _State:
             "judgements": {LOST: lambda: None, ANSWERED_BY: self._judge, JUDGED: lambda: judged_in_words(study)},
             "ablations": {SUBJECT_FILES: lambda: subject_files(study)},
             **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
+            "comparison": {COMPARED: lambda: compared_contents(study, self._store)},
             "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
         }
         return notes.get(table, {})
@@ -292,6 +294,5 @@ class _State:
 
     def _is_recorded(self, table: str, key: str | None) -> bool:
         """Whether Dagster knows of it, and of no blocking check that failed."""
-        asset = asset_key(self._wanted.study, table)
-        last = last_materialization(self._instance, asset, key)
+        last = last_materialization(self._instance, asset_key(self._wanted.study, table), key)
         return last is not None and BLOCKED_BY not in last.metadata

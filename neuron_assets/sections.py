@@ -8,7 +8,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from neuron_assets.method.calibrated_scores import CALIBRATED_METRICS
 from neuron_assets.method.calibration import CalibrationKind
@@ -27,6 +27,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
 
+OtherStudies = Annotated[
+    tuple[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], ...],
+    AfterValidator(lambda names: tuple(dict.fromkeys(names))),
+]
+"""By name, each once."""
 
 Scorer = Literal[
     "simulation",

@@ -27,6 +27,7 @@ from neuron_assets.sections import (
     ControlsSection,
     Indices,
     JudgingSection,
+    OtherStudies,
     RefreshSection,
     RevisionSection,
     SampledNeurons,
@@ -73,6 +74,8 @@ class Study(Section):
     judging: JudgingSection = JudgingSection()
     revision: RevisionSection = RevisionSection()
     controls: ControlsSection = ControlsSection()
+    compare_with: OtherStudies = ()
+    """Studies of the same neurons and excerpts, by name."""
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
 
@@ -127,6 +130,12 @@ class Study(Section):
             )
         if self.revises_by_asking and self.revision.counterexamples % 2:
             raise ValueError("revision.counterexamples: a model writes as many of either kind; write an even number")
+        return self
+
+    @model_validator(mode="after")
+    def _it_is_compared_with_others(self) -> "Study":
+        if self.name in self.compare_with:
+            raise ValueError("compare_with: a study has nothing to be compared with in itself; name others")
         return self
 
     @model_validator(mode="after")

@@ -134,7 +134,7 @@ def test_other_layers_are_refused(text: str) -> None:
         ({"description": "other", "owners": ["team:safety"]}, set()),
         (
             {"scoring": {"top": 3, "random": 3, "draws": 200}},
-            {"scores", "metrics", "layer_summary", "trends", *FINAL},
+            {"scores", "metrics", "layer_summary", "trends", "comparison", *FINAL},
         ),
         (
             {"activations": {"output_side": False}},

@@ -120,6 +120,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "final_scores": ("schema", "complete", "documents_apart"),
     "layer_summary": ("schema",),
     "trends": ("schema",),
+    "comparison": ("schema",),
     "spending": ("schema",),
 }
 

@@ -46,6 +46,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "layer_summary": ("scores",),
     "trends": ("scores",),
+    "comparison": ("scores",),
     "spending": MADE_BY_ASKING,
 }
 """The tables of all layers, and those of a layer after whose refresh they are made again."""

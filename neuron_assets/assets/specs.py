@@ -49,7 +49,7 @@ MADE_BY = "made_by"
 """Metadata of the tables below `activations`: whose work their rows are, by role, as who answered was observed."""
 Role = Literal["explainer", "simulator"]
 ROLES: tuple[Role, ...] = ("explainer", "simulator")
-UNPARTITIONED = frozenset({"excerpts", "layer_summary", "trends", "spending"})
+UNPARTITIONED = frozenset({"excerpts", "layer_summary", "trends", "comparison", "spending"})
 BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics"})
 
 KINDS: Mapping[str, set[str]] = {
@@ -68,19 +68,19 @@ def table_asset(  # noqa: PLR0913  # in these, and in nothing else, the steps di
     study: Study,
     table: str,
     *,
-    also_after: Sequence[str] = (),
+    also_after: Sequence[str | dg.AssetKey] = (),
     policy: dg.BackfillPolicy | None = None,
     pool: str | None = None,
     ins: Mapping[str, dg.AssetIn] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes a function the asset of `table`; its parameters are named after the tables that it reads.
 
-    `also_after` names assets that it depends on without reading them; `pool` is what its step needs to itself.
+    `also_after` is what it depends on without being handed it; `pool` is what its step needs to itself.
     """
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=asset_key(study, table),
-        ins=ins or {name: dg.AssetIn(asset_key(study, name)) for name in inputs_of(study, table)},
-        deps=[asset_key(study, name) for name in also_after],
+        ins={name: dg.AssetIn(asset_key(study, name)) for name in inputs_of(study, table)} if ins is None else ins,
+        deps=[asset_key(study, each) if isinstance(each, str) else each for each in also_after],
         io_manager_key=IO_MANAGER_KEY,
         dagster_type=dg.Any,  # else it takes the result for one without a value
         check_specs=check_specs(study, table),

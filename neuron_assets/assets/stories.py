@@ -119,6 +119,13 @@ of the candidates that stand for their neurons, and of the controls.
 `by_explainer` with the controls beside, `by_revision` where the study revises or chooses, and `by_shares`.
 
 **Costs** seconds, most of them for the intervals.""",
+    "comparison": """
+**Made** from the scores and metrics of this study and of those under `compare_with`, which must share its subject,
+corpus and splits: of every neuron that both have, the one's value less the other's, on the same excerpts.
+
+**Look at** `by_layer` under Metadata, and in the table at `difference` with its interval, `n_left_out`, and `cost`.
+
+**Costs** seconds; it asks nobody. It is made again by materializing it, once other studies have changed.""",
     "spending": """
 **Made** from the ledger of all requests of this study, as it stood then.
 

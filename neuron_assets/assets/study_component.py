@@ -14,6 +14,7 @@ from neuron_assets.assets.ablations import ablations_asset
 from neuron_assets.assets.activations import activations_asset
 from neuron_assets.assets.asked import RequestDesk, Tell, log_answers
 from neuron_assets.assets.candidates import candidates_asset
+from neuron_assets.assets.comparison import comparison_assets
 from neuron_assets.assets.corpus import corpus_asset
 from neuron_assets.assets.corpus_reading import Hears, log_reading
 from neuron_assets.assets.excerpts import excerpts_asset
@@ -66,6 +67,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
             layer_summary_asset(study),
             trends_asset(study),
+            *comparison_assets(study),
             *spending_assets(study),
             *language_model_assets(study),
         ]

@@ -13,6 +13,7 @@ A class answers a question that a caller asks, and its message names the culprit
     │   ├── PoolWasOpened
     │   ├── UnreadableStudy
     │   ├── InvalidStudy
+    │   ├── NotComparable
     │   ├── LayerOutOfRange
     │   ├── LayerNotInStudy
     │   ├── LayerWithoutUnits
@@ -133,6 +134,7 @@ from neuron_assets.errors.studies import (
     NeuronsDiffer,
     NeuronsNotHeard,
     NonFiniteActivations,
+    NotComparable,
     NotDeleted,
     NothingKeptOfTest,
     NotReadyForFinal,
@@ -206,6 +208,7 @@ __all__ = [
     "NoDocuments",
     "NonFiniteActivations",
     "NotAnsweredYet",
+    "NotComparable",
     "NotDeleted",
     "NotReadyForFinal",
     "NotReplaceable",

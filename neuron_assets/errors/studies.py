@@ -106,6 +106,15 @@ class NeuronOutOfRange(StudyError):
         )
 
 
+class NotComparable(StudyError):
+    def __init__(self, baseline: str, other: str, differences: Sequence[str], mend: str) -> None:
+        listed = "".join(f"\n  - {difference}" for difference in differences)
+        super().__init__(
+            f"{other} cannot be compared with {baseline}: they do not score the same neurons on the same excerpts. "
+            f"They differ in{listed}\n{mend}"
+        )
+
+
 class SubjectError(NeuronAssetsError):
     """The subject model is not what the study says, or does not compute numbers."""
 

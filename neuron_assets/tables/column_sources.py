@@ -15,6 +15,7 @@ _FINAL_AGREEMENT = ("activations.activations", "final_simulations.simulated", "e
 _INTERVAL = (*_AGREEMENT, "excerpts.document_index")
 _DIVERGENCES = ("ablations.divergence_simulated", "ablations.divergence_mean", "ablations.noise")
 _SCORES = ("scores.ev_correlation",)
+_VALUES = (*_SCORES, "scores.chosen", "metrics.value")
 
 
 def _same(table: str, *columns: str) -> dict[str, tuple[str, ...]]:
@@ -149,6 +150,16 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(("mean_low", "mean_high", "interval_failure"), ("scores.document_sums",)),
         **dict.fromkeys(("mean", "failure", "n_undefined"), _SCORES),
         **dict.fromkeys(("share_above_half", "share_above_70", "share_above_80"), _SCORES),
+    },
+    "comparison": {
+        **_same("scores", "layer_index"),
+        **{name: (f"scores.{name}", f"metrics.{name}") for name in ("scorer", "sample")},
+        **dict.fromkeys(("explainer", "baseline_explainer"), ("scores.explainer",)),
+        **dict.fromkeys(("simulator", "baseline_simulator"), ("scores.simulator",)),
+        "metric": ("metrics.metric",),
+        **dict.fromkeys(("n_neurons", "n_left_out", "baseline_mean", "mean", "difference", "win_rate"), _VALUES),
+        **dict.fromkeys(("difference_low", "difference_high", "interval_failure"), (*_VALUES, "scores.document_sums")),
+        **dict.fromkeys(("left_out", "failure"), (*_VALUES, "scores.failure", "metrics.failure")),
     },
     "spending": {},
 }

@@ -11,6 +11,7 @@ import polars as pl
 
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
+from neuron_assets.tables.comparison_schema import Comparison
 from neuron_assets.tables.evidence_schemas import Ablations, Judgements
 from neuron_assets.tables.openings_schema import Openings
 from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
@@ -253,6 +254,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "openings": Openings,
     "layer_summary": LayerSummary,
     "trends": Trends,
+    "comparison": Comparison,
     "spending": Spending,
 }
 
@@ -274,6 +276,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "openings": ("opening", "layer_index", "excerpts"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "trends": ("trend", "sample", "author", "layer_index", "bin"),
+    "comparison": ("baseline", "study", "layer_index", "scorer", "sample", "metric"),
     "spending": ("asset", "layer_index", "model"),
 }
 """The columns that tell the rows of each table apart; tables are sorted by them or in the order they were made."""
