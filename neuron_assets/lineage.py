@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.meanings import MEANINGS_VERSION
 from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
 from neuron_assets.study import Study
 
@@ -22,7 +23,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "explanations": ("excerpts", "activations"),
     "counterexamples": ("excerpts", "activations", "explanations"),
     "revised_explanations": ("excerpts", "activations", "explanations"),
-    "candidates": ("explanations", "revised_explanations"),
+    "meanings": ("excerpts", "activations", "explanations"),
+    "candidates": ("explanations", "revised_explanations", "meanings"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "judgements": ("excerpts", "activations", "candidates", "simulations"),
@@ -45,6 +47,7 @@ def tables_of(study: Study) -> tuple[str, ...]:
         "metrics": is_judged or study.scoring.calibrates,
         "counterexamples": study.revises,
         "revised_explanations": study.revises,
+        "meanings": study.lists_meanings,
         "ablations": study.scoring.ablates,
     }
     return tuple(table for table in INPUTS if wanted.get(table, True))
@@ -93,6 +96,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "explanations": {"explainer": study.explainer_identity},
         "counterexamples": revision,
         "revised_explanations": revision,
+        "meanings": {**study.meanings.model_dump(), "version": MEANINGS_VERSION},
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
         "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},

@@ -27,6 +27,7 @@ from neuron_assets.sections import (
     ControlsSection,
     Indices,
     JudgingSection,
+    MeaningsSection,
     RefreshSection,
     RevisionSection,
     SampledNeurons,
@@ -71,6 +72,7 @@ class Study(Section):
     judge: Judge = SimulationJudge()
     judging: JudgingSection = JudgingSection()
     revision: RevisionSection = RevisionSection()
+    meanings: MeaningsSection = MeaningsSection()
     controls: ControlsSection = ControlsSection()
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
@@ -118,6 +120,12 @@ class Study(Section):
     def _who_explains_can_revise(self) -> "Study":
         if self.revises and not isinstance(self.explainer, RulesExplainer):
             raise ValueError(f"revision.rounds: the explainer {self.explainer.provider} cannot revise; `rules` can")
+        return self
+
+    @model_validator(mode="after")
+    def _who_explains_sees_excerpts(self) -> "Study":
+        if self.lists_meanings and self.explainer.provider in {"written", "planted"}:
+            raise ValueError(f"meanings.most: the explainer {self.explainer.provider} can explain no group of excerpts")
         return self
 
     @model_validator(mode="after")
@@ -212,11 +220,20 @@ class Study(Section):
     @property
     def chooses(self) -> bool:
         """Whether a neuron has several candidates, of which the best is chosen on `calibration`."""
-        return self.revises or getattr(self.explainer, "samples", 1) > 1
+        return self.revises or self.lists_meanings or getattr(self.explainer, "samples", 1) > 1
 
     @property
     def revises(self) -> bool:
         return self.revision.rounds > 0
+
+    @property
+    def lists_meanings(self) -> bool:
+        return self.meanings.most > 1
+
+    @property
+    def n_further(self) -> int:
+        """Candidates of a neuron that come after its first explanations: revised ones, and lists."""
+        return self.revision.rounds + self.meanings.most - 1
 
     @property
     def simulates_calibration(self) -> bool:

@@ -160,7 +160,8 @@ class RequestDesk:
 
         That is UnsafeBaseUrl, KeyMissing, KeyRefused or QuestionTooLong.
         """
-        models = {"explanations": study.explainer, "simulations": study.simulator, "judgements": study.judge}
+        explained = dict.fromkeys(("explanations", "meanings"), study.explainer)
+        models = {**explained, "simulations": study.simulator, "judgements": study.judge}
         for table, section in models.items():
             if asset_key(study, table) not in tables:
                 continue

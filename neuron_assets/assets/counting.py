@@ -34,13 +34,19 @@ class Count:
 
 
 def n_texts(study: Study) -> int:
-    """Explanations of a neuron, with those that are revised."""
-    return n_samples(study) + study.revision.rounds
+    """Explanations of a neuron, with those that are revised, and lists."""
+    return n_samples(study) + study.n_further
 
 
 def n_samples(study: Study) -> int:
     """Explanations of a neuron that are asked for."""
     return study.explainer.samples if isinstance(study.explainer, HostedExplainer | LocalExplainer) else 1
+
+
+def count_explanations(study: Study, neurons: Mapping[int, Sequence[int]]) -> Count:
+    """Of neurons, and of each entry of each list of meanings: lists may share one, and some neurons have none."""
+    n_entries = sum(range(2, study.meanings.most + 1))
+    return Count((n_samples(study) + n_entries) * sum(map(len, neurons.values())), is_exact=not n_entries)
 
 
 def count_simulations(study: Study, neurons: Mapping[int, Sequence[int]], store: TableStore) -> Count:

@@ -13,7 +13,7 @@ import numpy as np
 
 from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
-from neuron_assets.assets.counting import Count, count_judgements, count_simulations, n_samples
+from neuron_assets.assets.counting import Count, count_explanations, count_judgements, count_simulations
 from neuron_assets.assets.judge_questions import sample_prompt
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
@@ -100,7 +100,7 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
     """
     counts: dict[Role, Count] = {}
     if isinstance(study.explainer, HostedExplainer):
-        counts["explainer"] = Count(n_samples(study) * sum(map(len, neurons.values())), is_exact=True)
+        counts["explainer"] = count_explanations(study, neurons)
     if isinstance(study.simulator, HostedSimulator):
         counts["simulator"] = count_simulations(study, neurons, store)
     if study.scoring.judged and isinstance(study.judge, HostedJudge):

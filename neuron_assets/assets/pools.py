@@ -19,6 +19,7 @@ def pools_of(study: Study) -> Mapping[str, str]:
     pools = {"activations": DEVICE} | ({"ablations": DEVICE} if study.scoring.ablates else {})
     for table, section in (
         ("explanations", study.explainer),
+        *([("meanings", study.explainer)] if study.lists_meanings else []),
         ("simulations", study.simulator),
         ("judgements", study.judge),
     ):

@@ -21,7 +21,7 @@ from dagster._check import CheckError  # what a wrong cron raises; it has no pub
 from dagster._core.definitions.run_request import InstigatorType  # whose state it is; nor has this
 
 from neuron_assets.assets.specs import MADE_BY, ROLES, Role, asset_key
-from neuron_assets.assets.spending import servers_of
+from neuron_assets.assets.spending import MADE_BY_ASKING, servers_of
 from neuron_assets.errors import InvalidStudy
 from neuron_assets.lineage import tables_of
 from neuron_assets.study import Study
@@ -35,6 +35,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "explanations": ("explainer",),
     "counterexamples": ("explainer",),
     "revised_explanations": ("explainer",),
+    "meanings": ("explainer",),
     "candidates": ("explainer",),
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),
@@ -45,7 +46,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
 """The roles whose work each table of a layer is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "layer_summary": ("scores",),
-    "spending": ("explanations", "simulations", "judgements"),
+    "spending": MADE_BY_ASKING,
 }
 """The tables of all layers, and those of a layer after whose refresh they are made again."""
 

@@ -23,6 +23,9 @@ from neuron_assets.model_sections import HostedSection
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import frame
 
+MADE_BY_ASKING = ("explanations", "meanings", "simulations", "judgements")
+"""The tables that language models are asked for, where a study has them."""
+
 REQUESTS = "requests"
 """Note of `spending`: how many requests the ledger held, without those that only look who answers."""
 
@@ -63,7 +66,7 @@ def spending_assets(study: Study) -> list[dg.AssetsDefinition]:
 
 
 def _spending_asset(study: Study) -> dg.AssetsDefinition:
-    made_by_asking = [table for table in ("explanations", "simulations", "judgements") if table in tables_of(study)]
+    made_by_asking = [table for table in MADE_BY_ASKING if table in tables_of(study)]
 
     @table_asset(study, "spending", also_after=made_by_asking)
     def spending(context: dg.AssetExecutionContext, desk: dg.ResourceParam[RequestDesk]) -> Result:

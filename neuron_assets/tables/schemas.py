@@ -12,7 +12,7 @@ import polars as pl
 from neuron_assets.method.records import KINDS, LARGEST, SPLITS
 from neuron_assets.method.samples import CHOOSING, SAMPLES
 from neuron_assets.tables.evidence_schemas import Ablations, Judgements
-from neuron_assets.tables.revision_schemas import Counterexamples, RevisedExplanations
+from neuron_assets.tables.revision_schemas import Counterexamples, Meanings, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
 
@@ -95,7 +95,8 @@ class Candidates(WithExplanation):
     candidate: pl.Int32 = pa.Field(ge=0, description="Number of the candidate, from 0, within its neuron.")
     parent: pl.Int32 = pa.Field(nullable=True, ge=0, description="Candidate of the same neuron that it was made from.")
     author: pl.String = pa.Field(
-        description='Who wrote it; `revision`; `shuffled_control`: another\'s text; `over_broad_control`: "most words".'
+        description="Who wrote it; `revision`; `meanings`: a list; `shuffled_control`: another's text; "
+        '`over_broad_control`: "most words".'
     )
     taken_from: pl.Int32 = pa.Field(
         nullable=True, ge=0, description="For a shuffled control: neuron_index of the neuron whose text it is."
@@ -232,6 +233,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "explanations": Explanations,
     "counterexamples": Counterexamples,
     "revised_explanations": RevisedExplanations,
+    "meanings": Meanings,
     "candidates": Candidates,
     "simulations": Simulations,
     "scores": Scores,
@@ -249,6 +251,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "explanations": ("layer_index", "neuron_index", "sample"),
     "counterexamples": ("layer_index", "neuron_index", "round", "number"),
     "revised_explanations": ("layer_index", "neuron_index", "round"),
+    "meanings": ("layer_index", "neuron_index", "n_meanings", "meaning"),
     "candidates": ("layer_index", "neuron_index", "candidate"),
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),

@@ -102,7 +102,8 @@ def test_where_one_thing_is_too_little_a_list_is_chosen_and_says_more(name: str)
 def test_where_one_thing_is_enough_no_list_is_chosen(name: str) -> None:
     number, scores = tried(name)
 
-    assert (number, scores[FIRST]) == (FIRST, pytest.approx(1.0))
+    assert number == FIRST, scores
+    assert scores[FIRST] == pytest.approx(1.0)
 
 
 def test_of_units_that_do_two_things_half_gain_by_a_list_and_none_loses() -> None:
