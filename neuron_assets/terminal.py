@@ -96,6 +96,15 @@ def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
     return table
 
 
+def helped_text(rows: Sequence[Mapping[str, Any]]) -> Text:
+    """For how many neurons a list of meanings was chosen, and what it gained them; rows of `tables.meant.helped`."""
+    lines = ["Lists of meanings, by how many neurons they were chosen for, and their mean gain over the first there:"]
+    for row in rows:
+        chosen = f"L{row['layer_index']}  {row['n_meanings']} meanings for {row['n_chosen']} of {row['n_neurons']}"
+        lines.append(f"{chosen}: {_gain(row)} {_SAMPLES[row['sample']]}")
+    return Text("\n".join([*lines, ""]))
+
+
 def _short(name: str) -> str:
     """A line of the table fits 80 columns; the title above it has the whole name."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 2]}.."

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
-from neuron_assets.terminal import metrics_tables, score_tables
+from neuron_assets.terminal import helped_text, metrics_tables, score_tables
 
 
 @pytest.mark.parametrize("author", ["rules", "a-provider/a-model-with-a-long-name-70b", "[bold]70b"])
@@ -69,3 +69,17 @@ def test_what_choosing_gained_is_told_by_layer() -> None:
     lines = console.export_text()
 
     assert "L3  0.75 (+0.250 [+0.125 +0.375]) top-and-random\n    0.25 (+0.000 [-]) random-only" in lines
+
+
+def test_how_many_meanings_helped_is_told_by_layer_and_list() -> None:
+    rows = [
+        {"layer_index": 3, "n_meanings": 2, "sample": "top_and_random", "n_chosen": 5, "n_neurons": 32}
+        | {"gain": 0.125, "gain_low": -0.25, "gain_high": 0.5},
+        {"layer_index": 3, "n_meanings": 3, "sample": "random_only", "n_chosen": 0, "n_neurons": 32}
+        | {"gain": None, "gain_low": None, "gain_high": None},
+    ]
+    told = helped_text(rows).plain.splitlines()
+
+    assert told[1] == "L3  2 meanings for 5 of 32: +0.125 [-0.250 +0.500] top-and-random"
+    assert told[2] == "L3  3 meanings for 0 of 32: no gain is known random-only"
+    assert all(len(line) <= 120 for line in told)

@@ -47,19 +47,24 @@ def summary_frame(scores: pl.DataFrame, *, chooses: bool, seed: int, n_draws: in
 def _rows_of_chosen(scores: pl.DataFrame, seed: int, n_draws: int) -> list[dict[str, Any]]:
     whose = [name for name in _GROUP if name != "explainer"]
     best = of_chosen(scores).with_columns(author=pl.lit(CHOSEN))
-    first = of_explainer(scores).filter(
-        pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index")
-    )
     rows = []
     for key, group in best.sort("neuron_index").group_by(whose, maintain_order=True):
         facts = dict(zip(whose, key, strict=True))
         explainers = " + ".join(group["explainer"].unique().sort())
-        neurons = group.select("layer_index", "neuron_index", "sample")
-        before = neurons.join(first, on=neurons.columns, how="left", maintain_order="left")
-        found = layer_difference(_each(before), _each(group), seed=seed, n_draws=n_draws)
-        gain = {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
+        gain = gain_over_first(scores, group, seed=seed, n_draws=n_draws)
         rows.append(facts | {"explainer": explainers} | _row(_summarized(group, seed, n_draws)) | gain)
     return rows
+
+
+def gain_over_first(scores: pl.DataFrame, chosen: pl.DataFrame, *, seed: int, n_draws: int) -> dict[str, Any]:
+    """Of rows of one layer and sample: the mean difference to the first candidates of their neurons; docs/scores.md."""
+    first = of_explainer(scores).filter(
+        pl.col("candidate") == pl.col("candidate").min().over("layer_index", "neuron_index")
+    )
+    neurons = chosen.select("layer_index", "neuron_index", "sample")
+    before = neurons.join(first, on=neurons.columns, how="left", maintain_order="left")
+    found = layer_difference(_each(before), _each(chosen), seed=seed, n_draws=n_draws)
+    return {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
 
 
 def _summarized(group: pl.DataFrame, seed: int, n_draws: int) -> LayerScores:

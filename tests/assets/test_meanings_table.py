@@ -12,6 +12,7 @@ from neuron_assets.method.meanings import NOT_PARTED, as_list
 from neuron_assets.method.rules.language import parse_meanings
 from neuron_assets.project import Project
 from neuron_assets.study import Study
+from neuron_assets.tables.meant import helped
 from tests.polite_server import asking, polite_server
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project
 from tests.served_tables import LAYERS, make, metadata, path_of, read
@@ -108,6 +109,35 @@ def test_a_list_is_a_candidate_after_all_explanations_made_from_the_first(listed
         assert row["explanation"] == (None if None in told else as_list(told))
         assert row["failure"] == row["failure_of_entries"][0]
         assert row["explanation"] is None or len(parse_meanings(row["explanation"])) == row["n_meanings"]
+
+
+def test_how_many_meanings_helped_is_told_by_the_scores_alone(listed: World) -> None:
+    project, study = listed
+    scores = read(project, "scores").filter(pl.col("scorer") == "simulation", pl.col("sample") != "choosing")
+    first = scores.filter(pl.col("candidate") == 0).select(*NEURON, "sample", before="ev_correlation")
+    lists = scores.filter(pl.col("author") == "meanings").join(first, on=[*NEURON, "sample"])
+    by_hand = {
+        (layer, candidate + 1, sample): part.filter("chosen")
+        for (layer, candidate, sample), part in lists.partition_by(
+            "layer_index", "candidate", "sample", as_dict=True
+        ).items()
+    }
+    told = helped(read(project, "scores"), seed=0, n_draws=100)
+
+    assert [(row["layer_index"], row["n_meanings"], row["sample"]) for row in told] == sorted(
+        by_hand, key=lambda key: (*key[:2], key[2] != "top_and_random")
+    )
+    assert sum(row["n_chosen"] for row in told) > 0
+    for row in told:
+        chosen = by_hand[row["layer_index"], row["n_meanings"], row["sample"]]
+        gains = (chosen["ev_correlation"] - chosen["before"]).drop_nulls()
+        assert (row["n_chosen"], row["n_neurons"]) == (chosen.height, 5)
+        assert row["gain"] == (pytest.approx(gains.mean(), abs=1e-9) if gains.len() else None)
+        assert (row["gain_low"] is None) == (row["gain_failure"] is not None)
+    facts = metadata(project, study, "scores", LAYERS[0])
+    assert {n: facts[f"chosen_{n}_meanings"] for n in (2, 3)} == {
+        row["n_meanings"]: row["n_chosen"] for row in told if row["layer_index"] == LAYERS[0]
+    }
 
 
 def test_a_study_that_no_longer_lists_meanings_has_its_old_files_again(
