@@ -30,7 +30,7 @@ _Asked = Collection[tuple[int, Hashable]]
 class Count:
     n_questions: int
     is_exact: bool
-    """Whether the excerpts are known; else these are the most, for a question that comes twice is asked once."""
+    """Else these are the most: for a question that comes twice is asked once, and excerpts may not be known yet."""
 
 
 def n_texts(study: Study) -> int:
@@ -80,7 +80,8 @@ def _count(
         borrowed = {(lender_of[neuron], what) for neuron, what in asked if neuron in lender_of}
         too_broad = {what for _, what in asked} if study.controls.over_broad else ()
         n_questions += (n_texts(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
-    return Count(n_questions, all(asked is not None for asked in known.values()))
+    is_known = all(asked is not None for asked in known.values())
+    return Count(n_questions, is_known and not study.lists_meanings)  # not every neuron has every list
 
 
 def _simulated(study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]) -> _Asked | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from neuron_assets.assets.counting import count_explanations, count_simulations
+from neuron_assets.assets.held_out import most_excerpts
 from neuron_assets.errors import InvalidStudy
 from neuron_assets.lineage import lineages
 from neuron_assets.method.meanings import NOT_PARTED, as_list
@@ -13,6 +15,7 @@ from neuron_assets.method.rules.language import parse_meanings
 from neuron_assets.project import Project
 from neuron_assets.study import Study
 from neuron_assets.tables.meant import helped
+from neuron_assets.tables.store import TableStore
 from tests.polite_server import asking, polite_server
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project
 from tests.served_tables import LAYERS, make, metadata, path_of, read
@@ -178,6 +181,19 @@ def test_without_excerpts_to_choose_by_there_are_no_lists(tmp_path: Path) -> Non
 
     with pytest.raises(InvalidStudy, match=r"splits\.calibration"):
         make_project(tmp_path, splits=nothing, meanings={"most": 2})
+
+
+def test_what_lists_may_take_is_counted_before(tmp_path: Path) -> None:
+    neurons, store = {1: range(5), 2: range(4)}, TableStore.at(str(tmp_path / "nothing"))
+    studies = [study_with(tmp_path, meanings=each)[1] for each in ({"most": 1}, {"most": 2}, MEANINGS)]
+    explained = [count_explanations(study, neurons) for study in studies]
+    simulated = [count_simulations(study, neurons, store) for study in studies]
+    a_text = most_excerpts(studies[1])  # on both pools: with lists there is something to choose
+
+    assert [each.n_questions for each in explained] == [9, 9 * (1 + 2), 9 * (1 + 2 + 3)]
+    assert [each.is_exact for each in explained] == [True, False, False]
+    assert [each.n_questions for each in simulated[1:]] == [9 * (2 + 1) * a_text, 9 * (3 + 1) * a_text]
+    assert not any(each.is_exact for each in simulated[1:])
 
 
 def test_a_model_is_asked_for_each_group_once_and_its_sentences_are_listed(tmp_path: Path) -> None:
