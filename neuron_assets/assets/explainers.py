@@ -103,9 +103,8 @@ def _explained(
     """Nothing is asked about a neuron that is silent on all that would be shown."""
     is_silent = [not (record.exemplars.activations > 0).any() for record in records]
     asked = [record for record, silent in zip(records, is_silent, strict=True) if not silent]
-    answers = iter(
-        list(answers_of(_questions(asked, section, n_samples)))
-    )  # to the end: there an offline run says what it lacks
+    questions = _questions(asked, section, n_samples)
+    answers = iter(list(answers_of(questions)))  # to the end: there an offline run says what it lacks
     for silent in is_silent:
         yield [SILENT] if silent else [next(answers) for _ in range(n_samples)]
 

@@ -5,8 +5,9 @@ Put here: the asset `meanings`. Keep out: how excerpts are grouped (`method/mean
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -78,9 +79,12 @@ def meanings_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
 class _Entry:
     """One entry of a list before it is explained, or a list that is not made."""
 
-    meaning: Meaning
+    told: Callable[[Answer[str]], Meaning]
+    """The entry, once there is an answer."""
     group: NeuronRecord | None
     """What is shown of it; None where there is no such list."""
+    failure: str | None = None
+    """Why there is none."""
 
 
 def _parted(study: Study, record: NeuronRecord) -> Iterator[_Entry]:
@@ -89,18 +93,18 @@ def _parted(study: Study, record: NeuronRecord) -> Iterator[_Entry]:
     parameters = MeaningParameters(**study.meanings.model_dump())
     for n_meanings, groups in meanings_of(shown.exemplars, parameters).items():
         if groups.value is None:
-            yield _Entry(Meaning(record.neuron, n_meanings, 0, 0, (), Answer(None, groups.failure)), None)
+            yield _Entry(partial(Meaning, record.neuron, n_meanings, 0, 0, ()), None, groups.failure)
         for number, group in enumerate(groups.value or ()):
             tokens = firing_tokens(shown.only(group.top).exemplars, _TOKENS_TOLD)
-            unexplained = Meaning(record.neuron, n_meanings, number, len(group.top), tokens, Answer(None))
-            yield _Entry(unexplained, shown.only(group.rows))
+            told = partial(Meaning, record.neuron, n_meanings, number, len(group.top), tokens)
+            yield _Entry(told, shown.only(group.rows))
 
 
 def _explained(parted: Iterable[_Entry], answers: Iterable[Sequence[Answer[str]]]) -> Iterator[Meaning]:
     """With the next of the answers, where there was something to explain."""
     coming = iter(answers)
     for entry in parted:
-        yield entry.meaning if entry.group is None else replace(entry.meaning, explained=next(coming)[0])
+        yield entry.told(Answer(None, entry.failure) if entry.group is None else next(coming)[0])
 
 
 def _lists_of(neuron_indices: Sequence[int], most: int) -> pl.DataFrame:
