@@ -73,13 +73,21 @@ def test_what_choosing_gained_is_told_by_layer() -> None:
 
 def test_how_many_meanings_helped_is_told_by_layer_and_list() -> None:
     rows = [
-        {"layer_index": 3, "n_meanings": 2, "sample": "top_and_random", "n_chosen": 5, "n_neurons": 32}
-        | {"gain": 0.125, "gain_low": -0.25, "gain_high": 0.5},
-        {"layer_index": 3, "n_meanings": 3, "sample": "random_only", "n_chosen": 0, "n_neurons": 32}
-        | {"gain": None, "gain_low": None, "gain_high": None},
+        {"layer_index": 3, "n_meanings": n_meanings, "sample": sample, "n_chosen": n_chosen, "n_neurons": 32}
+        | {"gain": gain, "gain_low": low, "gain_high": high}
+        for n_meanings, sample, n_chosen, gain, low, high in (
+            (2, "top_and_random", 5, 0.125, -0.25, 0.5),
+            (2, "random_only", 5, 0.25, None, None),
+            (3, "top_and_random", 0, None, None, None),
+            (3, "random_only", 0, None, None, None),
+        )
     ]
     told = helped_text(rows).plain.splitlines()
 
-    assert told[1] == "L3  2 meanings for 5 of 32: +0.125 [-0.250 +0.500] top-and-random"
-    assert told[2] == "L3  3 meanings for 0 of 32: no gain is known random-only"
-    assert all(len(line) <= 120 for line in told)
+    assert told[1:] == [
+        "L3  2 for 5 of 32",
+        "    +0.125 [-0.250 +0.500] top-and-random",
+        "    +0.250 [-] random-only",
+        "L3  3 for 0 of 32",
+    ]
+    assert all(len(line) <= 80 for line in told)

@@ -115,6 +115,7 @@ def _lists_of(neuron_indices: Sequence[int], most: int) -> pl.DataFrame:
 
 def _counts(frame: pl.DataFrame) -> dict[str, Any]:
     """How many neurons could be parted, by the number of meanings."""
-    made = frame.filter(pl.col("n_excerpts") > 0).group_by("n_meanings").agg(pl.col("neuron_index").n_unique())
-    parted = {f"parted_in_{n_meanings}": n for n_meanings, n in made.sort("n_meanings").iter_rows()}
+    made = pl.col("neuron_index").filter(pl.col("n_excerpts") > 0).n_unique()
+    by_number = frame.group_by("n_meanings").agg(made).sort("n_meanings")
+    parted = {f"parted_in_{n_meanings}": n for n_meanings, n in by_number.iter_rows()}
     return {**parted, "failures": frame.filter(~is_no_fault())["failure"].count()}

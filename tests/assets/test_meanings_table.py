@@ -84,6 +84,15 @@ def test_each_list_has_its_entries_or_says_why_there_is_none(listed: World) -> N
         assert str(row["failure"][0]).startswith(NOT_PARTED)
 
 
+def test_how_many_neurons_could_be_parted_is_told_of_each_length(listed: World) -> None:
+    made = read(listed[0], "meanings").filter(pl.col("n_excerpts") > 0, pl.col("layer_index") == LAYERS[0])
+    by_hand = {n: made.filter(pl.col("n_meanings") == n)["neuron_index"].n_unique() for n in (2, 3)}
+    facts = metadata(*listed, "meanings", LAYERS[0])
+
+    assert by_hand == {n: facts[f"parted_in_{n}"] for n in (2, 3)}
+    assert facts["failures"] == 0
+
+
 def test_the_tokens_told_fire_in_top_excerpts_of_train(listed: World) -> None:
     rows = read(listed[0], "meanings").filter(pl.col("n_excerpts") > 0).explode("tokens")
     excerpts = read(listed[0], "excerpts").select("excerpt_index", "split", read="tokens")
