@@ -239,10 +239,11 @@ def _materialize(console: Console, project: Project, wanted: "Wanted", *, offlin
 
 def _print_scores(console: Console, project: Project, study: Study) -> None:
     from neuron_assets.assets.partitions import layer_key
+    from neuron_assets.tables.meant import helped
     from neuron_assets.tables.parquet import read_table
-    from neuron_assets.tables.reading import all_metrics, comparable_summary, corpus_facts
+    from neuron_assets.tables.reading import comparable_summary, corpus_facts, of_layers
     from neuron_assets.tables.store import TableStore
-    from neuron_assets.terminal import metrics_tables, score_tables
+    from neuron_assets.terminal import helped_text, metrics_tables, score_tables
 
     store = TableStore.at(project.tables)
     own = read_table(store.path(study.name, "layer_summary"), "layer_summary")
@@ -255,9 +256,12 @@ def _print_scores(console: Console, project: Project, study: Study) -> None:
     console.print()
     console.print(score_tables(own, f"{title}\n{corpus}", study.explainer.label, twin))
     layers = [layer_key(layer, study.subject.n_layers) for layer in own["layer_index"].unique().sort()]
-    metrics = all_metrics(store, study.name, layers) if "metrics" in tables_of(study) else None
+    metrics = of_layers(store, study.name, "metrics", layers) if "metrics" in tables_of(study) else None
     if metrics is not None and metrics.height:
         console.print(metrics_tables(metrics, study.explainer.label))
+    scores = of_layers(store, study.name, "scores", layers) if study.lists_meanings else None
+    if scores is not None:
+        console.print(helped_text(helped(scores, seed=study.scoring.seed, n_draws=study.scoring.draws)))
 
 
 def _print_lost(console: Console, project: Project, wanted: "Wanted") -> None:

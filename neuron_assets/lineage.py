@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from neuron_assets.method.meanings import MEANINGS_VERSION
 from neuron_assets.method.revising.asking import REVISION
 from neuron_assets.method.revising.sentences import TEST_SENTENCES
 from neuron_assets.method.rules.revising import RULES_REVISION_VERSION
@@ -24,7 +25,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "explanations": ("excerpts", "activations", "neuron_statistics"),
     "counterexamples": ("excerpts", "activations", "neuron_statistics", "explanations"),
     "revised_explanations": ("excerpts", "activations", "neuron_statistics", "explanations"),
-    "candidates": ("explanations", "revised_explanations"),
+    "meanings": ("excerpts", "activations", "explanations"),
+    "candidates": ("explanations", "revised_explanations", "meanings"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "judgements": ("excerpts", "activations", "candidates", "simulations"),
@@ -57,6 +59,7 @@ def tables_of(study: Study) -> tuple[str, ...]:
         "metrics": is_judged or study.scoring.calibrates,
         "counterexamples": study.revises,
         "revised_explanations": study.revises,
+        "meanings": study.lists_meanings,
         "ablations": study.scoring.ablates,
         "comparison": bool(study.compare_with),
     }
@@ -126,6 +129,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "explanations": {"explainer": study.explainer_identity},
         "counterexamples": {**revision, "columns": 2},
         "revised_explanations": revision,
+        "meanings": {**study.meanings.model_dump(), "version": MEANINGS_VERSION},
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
         "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},

@@ -49,6 +49,7 @@ from neuron_assets.tables.store import TableStore
 _LOG = logging.getLogger(__name__)
 
 _TITLES = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
+_EXPLAINED = ("explanations", "meanings")
 _BY_LAYER = tuple(table for table in INPUTS if table not in {*FORWARD, *UNPARTITIONED})
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -123,9 +124,8 @@ def by_layer(study: Study) -> tuple[str, ...]:
 
 def count_lost(wanted: Wanted, store: TableStore) -> int:
     """To how many questions of these layers, as they are there, nobody answered: the next call asks them again."""
-    paths = [
-        store.path(wanted.study.name, table, wanted.key(layer)) for table in MADE_BY_ASKING for layer in wanted.layers
-    ]
+    asked = [table for table in MADE_BY_ASKING if table in tables_of(wanted.study)]
+    paths = [store.path(wanted.study.name, table, wanted.key(layer)) for table in asked for layer in wanted.layers]
     return sum(int(read_facts(path).notes.get(LOST, 0)) for path in paths if path.exists())
 
 
@@ -247,7 +247,7 @@ class _State:
                 table: {SUBJECT_FILES: lambda: subject_files(study), UNITS: lambda: units_digest(study)}
                 for table in FORWARD
             },
-            "explanations": {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer},
+            **{table: {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer} for table in _EXPLAINED},
             "revised_explanations": {LOST: lambda: None},
             "simulations": {
                 LOST: lambda: None,

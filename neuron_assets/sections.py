@@ -223,6 +223,15 @@ class RevisionSection(Section):
     """The most that a round rests on."""
 
 
+class MeaningsSection(Section):
+    """Whether neurons are also explained by lists, an entry for each group of top excerpts in which the same fires."""
+
+    most: Annotated[int, Field(ge=1, le=6)] = 1
+    """Entries of the longest list; 1: no list."""
+    fewest_excerpts: Count = 3
+    """Top excerpts of `train` that a meaning rests on; a list with fewer in an entry is not made."""
+
+
 class ControlsSection(Section):
     """What an honest report shows beside the result."""
 

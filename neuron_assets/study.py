@@ -27,6 +27,7 @@ from neuron_assets.sections import (
     ControlsSection,
     Indices,
     JudgingSection,
+    MeaningsSection,
     OtherStudies,
     RefreshSection,
     RevisionSection,
@@ -73,6 +74,7 @@ class Study(Section):
     encoder: EncoderSection | None = None
     judging: JudgingSection = JudgingSection()
     revision: RevisionSection = RevisionSection()
+    meanings: MeaningsSection = MeaningsSection()
     controls: ControlsSection = ControlsSection()
     compare_with: OtherStudies = ()
     """Studies of the same neurons and excerpts, by name."""
@@ -136,6 +138,12 @@ class Study(Section):
     def _it_is_compared_with_others(self) -> "Study":
         if self.name in self.compare_with:
             raise ValueError("compare_with: a study has nothing to be compared with in itself; name others")
+        return self
+
+    @model_validator(mode="after")
+    def _who_explains_sees_excerpts(self) -> "Study":
+        if self.lists_meanings and self.explainer.provider in {"written", "planted"}:
+            raise ValueError(f"meanings.most: the explainer {self.explainer.provider} can explain no group of excerpts")
         return self
 
     @model_validator(mode="after")
@@ -230,7 +238,7 @@ class Study(Section):
     @property
     def chooses(self) -> bool:
         """Whether a neuron has several candidates, of which the best is chosen on `calibration`."""
-        return self.revises or getattr(self.explainer, "samples", 1) > 1
+        return self.revises or self.lists_meanings or getattr(self.explainer, "samples", 1) > 1
 
     @property
     def revises(self) -> bool:
@@ -245,6 +253,15 @@ class Study(Section):
     def revises_by_asking(self) -> bool:
         """Whether a language model revises: it writes sentences, and the subject is run on them."""
         return self.revises and isinstance(self.explainer, AskedExplainer)
+
+    @property
+    def lists_meanings(self) -> bool:
+        return self.meanings.most > 1
+
+    @property
+    def n_further(self) -> int:
+        """Candidates of a neuron that come after its first explanations: revised ones, and lists."""
+        return self.revision.rounds + self.meanings.most - 1
 
     @property
     def simulates_calibration(self) -> bool:

@@ -7,6 +7,7 @@ untrusted: it is never read as markup, and control characters are shown, not sen
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -94,6 +95,16 @@ def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
                 str(own["failure"].count()),
             )
     return table
+
+
+def helped_text(rows: Sequence[Mapping[str, Any]]) -> Text:
+    """For how many neurons a list of meanings was chosen, and what it gained them; rows of `tables.meant.helped`."""
+    lines = ["Lists of meanings: for how many neurons chosen, and the mean gain of these:"]
+    for (layer, n_meanings), group in groupby(rows, key=lambda row: (row["layer_index"], row["n_meanings"])):
+        of_samples = list(group)
+        lines.append(f"L{layer}  {n_meanings} for {of_samples[0]['n_chosen']} of {of_samples[0]['n_neurons']}")
+        lines += [f"    {_gain(row)} {_SAMPLES[row['sample']]}" for row in of_samples if row["n_chosen"]]
+    return Text("\n".join([*lines, ""]))
 
 
 def _short(name: str) -> str:

@@ -139,7 +139,8 @@ def test_other_layers_are_refused(text: str) -> None:
         (
             {"activations": {"output_side": False}},
             set(list(INPUTS)[2:-1])
-            - {"explanations", "counterexamples", "revised_explanations", "candidates", "simulations", "judgements"},
+            - {"explanations", "counterexamples", "revised_explanations", "meanings"}
+            - {"candidates", "simulations", "judgements"},
         ),
         ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:-1])),
         ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:-1])),

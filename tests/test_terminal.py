@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
-from neuron_assets.terminal import metrics_tables, score_tables
+from neuron_assets.terminal import helped_text, metrics_tables, score_tables
 
 
 @pytest.mark.parametrize("author", ["rules", "a-provider/a-model-with-a-long-name-70b", "[bold]70b"])
@@ -69,3 +69,25 @@ def test_what_choosing_gained_is_told_by_layer() -> None:
     lines = console.export_text()
 
     assert "L3  0.75 (+0.250 [+0.125 +0.375]) top-and-random\n    0.25 (+0.000 [-]) random-only" in lines
+
+
+def test_how_many_meanings_helped_is_told_by_layer_and_list() -> None:
+    rows = [
+        {"layer_index": 3, "n_meanings": n_meanings, "sample": sample, "n_chosen": n_chosen, "n_neurons": 32}
+        | {"gain": gain, "gain_low": low, "gain_high": high}
+        for n_meanings, sample, n_chosen, gain, low, high in (
+            (2, "top_and_random", 5, 0.125, -0.25, 0.5),
+            (2, "random_only", 5, 0.25, None, None),
+            (3, "top_and_random", 0, None, None, None),
+            (3, "random_only", 0, None, None, None),
+        )
+    ]
+    told = helped_text(rows).plain.splitlines()
+
+    assert told[1:] == [
+        "L3  2 for 5 of 32",
+        "    +0.125 [-0.250 +0.500] top-and-random",
+        "    +0.250 [-] random-only",
+        "L3  3 for 0 of 32",
+    ]
+    assert all(len(line) <= 80 for line in told)

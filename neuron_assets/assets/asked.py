@@ -161,8 +161,9 @@ class RequestDesk:
 
         That is UnsafeBaseUrl, KeyMissing, KeyRefused or QuestionTooLong.
         """
-        explainer = dict.fromkeys(("explanations", "revised_explanations"), study.explainer)
-        for table, section in {**explainer, "simulations": study.simulator, "judgements": study.judge}.items():
+        explained = dict.fromkeys(("explanations", "revised_explanations", "meanings"), study.explainer)
+        models = {**explained, "simulations": study.simulator, "judgements": study.judge}
+        for table, section in models.items():
             if asset_key(study, table) not in tables:
                 continue
             check_length(study, section)

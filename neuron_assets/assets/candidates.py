@@ -14,6 +14,7 @@ from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, se
 from neuron_assets.method.controls import CONTROLS, OVER_BROAD_IN_RULES, OVER_BROAD_IN_WORDS
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import candidates_frame
+from neuron_assets.tables.meant import lists_frame
 
 
 def candidates_asset(study: Study) -> dg.AssetsDefinition:
@@ -21,7 +22,7 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
     def candidates(
         context: dg.AssetExecutionContext,
         explanations: pl.DataFrame,
-        **revised: pl.DataFrame,  # revised_explanations, where the study asks for them
+        **more: pl.DataFrame,  # revised_explanations and meanings, where the study asks for them
     ) -> Result:
         tag_run(context, study)
         began = time.monotonic()
@@ -30,7 +31,8 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
         frame = candidates_frame(
             explanations,
             study.explainer.label,
-            revised.get("revised_explanations"),
+            more.get("revised_explanations"),
+            lists_frame(more["meanings"]) if "meanings" in more else None,
             control_seed=seed,
             over_broad=too_much,
         )
@@ -40,7 +42,7 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
             | seconds_since(began)
         )
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
-        expected = expected_candidates(explanations, study.controls, study.revision.rounds)
+        expected = expected_candidates(explanations, study.controls, study.n_further)
         yield from hand_over(context, study, "candidates", frame, lambda rows: [has_all(rows, expected)])
 
     return candidates

@@ -110,6 +110,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "explanations": ("schema", "complete", "failures"),
     "counterexamples": ("schema", "complete"),
     "revised_explanations": ("schema", "complete", "failures"),
+    "meanings": ("schema", "complete", "failures"),
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
@@ -221,15 +222,15 @@ def rounds_of(neuron_indices: Sequence[int], n_rounds: int) -> pl.DataFrame:
     return neurons(neuron_indices).join(numbers, how="cross")
 
 
-def expected_candidates(explanations: pl.DataFrame, controls: ControlsSection, n_rounds: int = 0) -> pl.DataFrame:
-    """Every explanation, and after those of its neuron one a round, then its controls.
+def expected_candidates(explanations: pl.DataFrame, controls: ControlsSection, n_further: int = 0) -> pl.DataFrame:
+    """Every explanation, and after those of its neuron so many further ones, then its controls.
 
     A lone neuron cannot have a shuffled one.
     """
     written = explanations.select("neuron_index", candidate="sample")
     n_controls = int(controls.shuffled and written["neuron_index"].n_unique() > 1) + int(controls.over_broad)
     last = written.group_by("neuron_index").agg(pl.col("candidate").max())
-    more = [last.with_columns(pl.col("candidate") + number) for number in range(1, n_rounds + n_controls + 1)]
+    more = [last.with_columns(pl.col("candidate") + number) for number in range(1, n_further + n_controls + 1)]
     return pl.concat([written, *more])
 
 

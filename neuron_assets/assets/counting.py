@@ -30,12 +30,12 @@ _Asked = Collection[tuple[int, Hashable]]
 class Count:
     n_questions: int
     is_exact: bool
-    """Whether the excerpts are known; else these are the most, for a question that comes twice is asked once."""
+    """Else these are the most: for a question that comes twice is asked once, and excerpts may not be known yet."""
 
 
 def n_texts(study: Study) -> int:
-    """Explanations of a neuron, with those that are revised."""
-    return n_samples(study) + study.revision.rounds
+    """Explanations of a neuron, with those that are revised, and lists."""
+    return n_samples(study) + study.n_further
 
 
 def n_samples(study: Study) -> int:
@@ -46,6 +46,12 @@ def n_samples(study: Study) -> int:
 def count_revisions(study: Study, neurons: Mapping[int, Sequence[int]]) -> Count:
     """At most two a round: none about a neuron without an explanation, the second only where sentences came."""
     return Count(2 * study.revision.rounds * sum(map(len, neurons.values())), is_exact=False)
+
+
+def count_explanations(study: Study, neurons: Mapping[int, Sequence[int]]) -> Count:
+    """Of neurons, and of each entry of each list of meanings: lists may share one, and some neurons have none."""
+    n_entries = sum(range(2, study.meanings.most + 1))
+    return Count((n_samples(study) + n_entries) * sum(map(len, neurons.values())), is_exact=not n_entries)
 
 
 def count_simulations(study: Study, neurons: Mapping[int, Sequence[int]], store: TableStore) -> Count:
@@ -79,7 +85,8 @@ def _count(
         borrowed = {(lender_of[neuron], what) for neuron, what in asked if neuron in lender_of}
         too_broad = {what for _, what in asked} if study.controls.over_broad else ()
         n_questions += (n_texts(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
-    return Count(n_questions, all(asked is not None for asked in known.values()))
+    is_known = all(asked is not None for asked in known.values())
+    return Count(n_questions, is_known and not study.lists_meanings)  # not every neuron has every list
 
 
 def _simulated(study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]) -> _Asked | None:
@@ -100,7 +107,8 @@ def _judged(
     """Each of these neurons with each question that is asked of it, by scorer; None as above."""
     try:
         stored, texts = _activations(study, store, layer), corpus(_excerpts(study, store))
-        all_cases = list(Layer(study, stored, texts, empty("neuron_statistics")).cases(neuron_indices))
+        held_out = Layer(study, stored, texts, empty("neuron_statistics"))
+        all_cases = [each for each in held_out.cases(neuron_indices) if each.scorer != "embedding"]
     except TableError:
         return None
     size, asked = section.plan.shown_at_once, set[tuple[int, Hashable]]()

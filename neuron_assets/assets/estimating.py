@@ -13,7 +13,13 @@ import numpy as np
 
 from neuron_assets.assets.asked import last_observed
 from neuron_assets.assets.books import prices_of
-from neuron_assets.assets.counting import Count, count_judgements, count_revisions, count_simulations, n_samples
+from neuron_assets.assets.counting import (
+    Count,
+    count_explanations,
+    count_judgements,
+    count_revisions,
+    count_simulations,
+)
 from neuron_assets.assets.judge_questions import sample_prompt
 from neuron_assets.assets.opening import open_documents, open_subject
 from neuron_assets.assets.partitions import layer_key
@@ -109,7 +115,7 @@ def estimate(study: Study, neurons: Mapping[int, Sequence[int]], requests: str, 
     """
     counts: dict[Role, Count] = {}
     if isinstance(study.explainer, HostedExplainer):
-        counts["explainer"] = Count(n_samples(study) * sum(map(len, neurons.values())), is_exact=True)
+        counts["explainer"] = count_explanations(study, neurons)
         if study.revises:
             counts["revision"] = count_revisions(study, neurons)
     if isinstance(study.simulator, HostedSimulator):

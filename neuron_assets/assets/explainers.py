@@ -22,6 +22,7 @@ from neuron_assets.errors import UnreadableStudy
 from neuron_assets.few_shot import few_shot_neurons
 from neuron_assets.method.explaining.layouts import LAYOUTS, LONGEST_REPLY, explanation_question, rows_to_show
 from neuron_assets.method.explaining.output_side import OutputSide
+from neuron_assets.method.meanings import NOT_PARTED
 from neuron_assets.method.planted import PLANTED_UNITS
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, Exemplars, NeuronId, NeuronRecord
@@ -57,16 +58,24 @@ class Explainer:
 
 
 def is_no_fault() -> pl.Expr:
-    """Whether a row's failure is none of the explainer's: the neuron is silent, or nobody wrote about it."""
+    """Whether a row's failure is nobody's: the neuron is silent, has no second meaning, or nobody wrote about it."""
     failure = pl.col("failure").fill_null("")
-    return (failure == str(SILENT.failure)) | failure.str.contains(rf" {_NOT_WRITTEN} L\d+N\d+$")
+    is_not_written = failure.str.contains(rf" {_NOT_WRITTEN} L\d+N\d+$")
+    return (failure == str(SILENT.failure)) | is_not_written | failure.str.starts_with(NOT_PARTED)
 
 
 @contextmanager
 def open_explainer(
-    study: Study, desk: RequestDesk, errand: Errand, output_sides: Mapping[int, OutputSide] = _NOTHING_SAID
+    study: Study,
+    desk: RequestDesk,
+    errand: Errand,
+    *,
+    output_sides: Mapping[int, OutputSide] = _NOTHING_SAID,
+    samples: int | None = None,
 ) -> Iterator[Explainer]:
     """`output_sides` are told to a language model, by neuron_index.
+
+    With so many `samples` of each record, or where none are given as many as the study says.
 
     Raises UnreadableStudy for written explanations that cannot be read, LanguageModelError for unusable models.
     """
@@ -87,7 +96,9 @@ def open_explainer(
                 yield Explainer(
                     identity=asked.named(study.explainer_identity),
                     rows=lambda exemplars: rows_to_show(exemplars, section.shown_top, section.shown_random),
-                    explain=lambda records: _explained(list(records), section, output_sides, asked.answers),
+                    explain=lambda records: _explained(
+                        list(records), section, output_sides, samples or section.samples, asked.answers
+                    ),
                     facts=asked.facts,
                 )
 
@@ -96,28 +107,29 @@ def _explained(
     records: Sequence[NeuronRecord],
     section: HostedExplainer | LocalExplainer,
     output_sides: Mapping[int, OutputSide],
+    n_samples: int,
     answers_of: Callable[[Iterable[Question[str]]], Iterator[Answer[str]]],
 ) -> Iterator[Sequence[Answer[str]]]:
     """Nothing is asked about a neuron that is silent on all that would be shown."""
     is_silent = [not (record.exemplars.activations > 0).any() for record in records]
     asked = [record for record, silent in zip(records, is_silent, strict=True) if not silent]
-    answers = iter(
-        list(answers_of(_questions(asked, section, output_sides)))
-    )  # to the end: there an offline run says what it lacks
+    questions = _questions(asked, section, output_sides, n_samples)
+    answers = iter(list(answers_of(questions)))  # to the end: there an offline run says what it lacks
     for silent in is_silent:
-        yield [SILENT] if silent else [next(answers) for _ in range(section.samples)]
+        yield [SILENT] if silent else [next(answers) for _ in range(n_samples)]
 
 
 def _questions(
     records: Iterable[NeuronRecord],
     section: HostedExplainer | LocalExplainer,
     output_sides: Mapping[int, OutputSide],
+    n_samples: int,
 ) -> Iterator[Question[str]]:
     layout, few_shot = LAYOUTS[section.layout], few_shot_neurons()
     longest = LONGEST_REPLY + section.room_to_think
     for record in records:
         said = output_sides.get(record.neuron.neuron_index)
-        for sample in range(section.samples):
+        for sample in range(n_samples):
             yield explanation_question(record, layout, few_shot, sample=sample, longest_reply=longest, output_side=said)
 
 

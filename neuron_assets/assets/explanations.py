@@ -69,7 +69,7 @@ def explanations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         wanted = study.neuron_indices(layer_index(layer), config.asked)
         there = table_store.current(study.name, "explanations", lineages(study)["explanations"], layer)
         about, said = errand(context, desk, "explanations"), _said(study, output_side.get("neuron_statistics"))
-        with trying_again(context, desk.waits), open_explainer(study, desk, about, said) as explainer:
+        with trying_again(context, desk.waits), open_explainer(study, desk, about, output_sides=said) as explainer:
             seen_by_step(context, asset_key(study, "explainer_model"), explainer.identity)
             kept = _kept(there, explainer.identity, wanted)
             asked = sorted(set(wanted) - set(kept["neuron_index"]))

@@ -6,6 +6,7 @@ Put here: the asset `layer_summary`. Keep out: the numbers (`method/summary.py`)
 import dagster as dg
 import polars as pl
 
+from neuron_assets.assets.helped import helped_by_layer
 from neuron_assets.assets.plots import distribution_plot, summary_plot
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, input_of_all_layers, labels, table_asset
@@ -29,6 +30,7 @@ def layer_summary_asset(study: Study) -> dg.AssetsDefinition:
             "distribution": dg.MetadataValue.md(distribution_plot(of_chosen(together), title)),
             "layers": len(scores),
             "layers_missing": len(study.layer_indices) - len(scores),
+            **helped_by_layer(study, together),
         }
         context.add_asset_metadata(facts, asset_key(study, "layer_summary"))
         yield from hand_over(context, study, "layer_summary", frame)

@@ -20,6 +20,7 @@ def pools_of(study: Study) -> Mapping[str, str]:
     pools = {"activations": DEVICE} | {table: DEVICE for table, is_so in runs_again.items() if is_so}
     for table, section in (
         ("explanations", study.explainer),
+        *([("meanings", study.explainer)] if study.lists_meanings else []),
         ("simulations", study.simulator),
         ("judgements", study.judge),
     ):

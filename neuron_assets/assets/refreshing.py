@@ -35,6 +35,7 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "explanations": ("explainer",),
     "counterexamples": ("explainer",),
     "revised_explanations": ("explainer",),
+    "meanings": ("explainer",),
     "candidates": ("explainer",),
     "simulations": ("explainer", "simulator"),
     "scores": ("explainer", "simulator"),

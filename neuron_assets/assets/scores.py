@@ -23,6 +23,7 @@ from neuron_assets.assets.checks import (
 from neuron_assets.assets.choices import decide
 from neuron_assets.assets.explainers import is_no_fault
 from neuron_assets.assets.held_out import HeldOut, Layer
+from neuron_assets.assets.helped import helped_in_layer
 from neuron_assets.assets.history import last_materialization
 from neuron_assets.assets.pictures import neurons_table, simulation_picture
 from neuron_assets.assets.predictions import LOOKUPS, Prediction, of_candidates, of_lookups
@@ -91,6 +92,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         )
         facts = _facts(study, frame) | {"kept": frame.height - made.height} | made_by(frame) | seconds_since(began)
         facts |= _best_and_worst(study, activations, texts, candidates, simulations, frame)
+        facts |= helped_in_layer(study, frame)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         shown = shown_documents(activations, excerpts, candidates["neuron_index"].unique().to_list())
         last = last_materialization(context.instance, asset_key(study, "scores"), context.partition_key)

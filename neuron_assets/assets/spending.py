@@ -23,7 +23,7 @@ from neuron_assets.model_sections import HostedSection
 from neuron_assets.study import Study
 from neuron_assets.tables.rows import frame
 
-MADE_BY_ASKING = ("explanations", "revised_explanations", "simulations", "judgements")
+MADE_BY_ASKING = ("explanations", "revised_explanations", "meanings", "simulations", "judgements")
 """The tables that questions are asked for, where a model makes them."""
 REQUESTS = "requests"
 """Note of `spending`: how many requests the ledger held, without those that only look who answers."""

@@ -48,9 +48,18 @@ other half of the `calibration` documents, and told on `valid`.
 **Look at** `changed` under Metadata: how many texts are not what they were.
 
 **Costs** what explaining costs, once a round.""",
+    "meanings": """
+**Made** from the top excerpts of the `train` pool, parted into groups by which tokens fire in them. The explainer is
+asked what each group means; the entries together are a list, and a candidate. Whether two meanings say more than the
+one explanation, or three, is decided on `calibration`, and told on `valid`.
+
+**Look at** `parted_in_2` under Metadata, how many neurons could be parted so, and in the table at `tokens`. How many
+meanings helped is told by `scores`.
+
+**Costs** what explaining costs, up to once an entry of each list.""",
     "candidates": """
-**Made** from the explanations as they are, revised ones after them, and a control beside each: the same neuron with
-another neuron's text.
+**Made** from the explanations as they are, then revised ones and lists of meanings where the study asks for them, and a
+control beside each: the same neuron with another neuron's text.
 
 **Look at** `controls` under Metadata.
 

@@ -24,6 +24,7 @@ from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.judgements import judgements_asset
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
+from neuron_assets.assets.meanings import meanings_asset
 from neuron_assets.assets.metrics import metrics_asset
 from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.refreshing import conditions, refresh
@@ -59,6 +60,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             activations_asset(study, wait_for.get("activations")),
             explanations_asset(study, wait_for.get("explanations")),
             *([revised_asset(study, wait_for.get("revised_explanations"))] if study.revises else []),
+            *([meanings_asset(study, wait_for.get("meanings"))] if study.lists_meanings else []),
             candidates_asset(study),
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),

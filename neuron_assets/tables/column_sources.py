@@ -55,12 +55,16 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             ("explanation", "failure"), (*_ACTIVATIONS, "explanations.explanation", "neuron_statistics.maximum")
         ),
     },
+    "meanings": {
+        **_same("explanations", "layer_index", "neuron_index"),
+        **dict.fromkeys(("n_meanings", "meaning", "n_excerpts", "tokens", "explanation", "failure"), _ACTIVATIONS),
+    },
     "candidates": {
         **{
-            column: (f"explanations.{column}", f"revised_explanations.{column}")
+            column: tuple(f"{table}.{column}" for table in ("explanations", "revised_explanations", "meanings"))
             for column in ("layer_index", "neuron_index", "explainer", "explanation", "failure")
         },
-        "candidate": ("explanations.sample", "revised_explanations.round"),
+        "candidate": ("explanations.sample", "revised_explanations.round", "meanings.n_meanings"),
         **_same("revised_explanations", "parent"),
         "taken_from": ("explanations.neuron_index",),
     },

@@ -22,6 +22,9 @@ from neuron_assets.tables.schemas import empty
 REVISION = "revision"
 """The author of a candidate that was made from another one."""
 
+MEANINGS = "meanings"
+"""The author of a candidate that is a list of meanings."""
+
 NOBODY = "none"
 """Stands for the explainer and simulator of a lookup, which has neither."""
 
@@ -48,15 +51,16 @@ def explanations_frame(
     )
 
 
-def candidates_frame(
+def candidates_frame(  # noqa: PLR0913  # all that becomes a candidate
     explanations: pl.DataFrame,
     author: str,
     revised: pl.DataFrame | None = None,
+    lists: pl.DataFrame | None = None,
     *,
     control_seed: int | None,
     over_broad: str | None,
 ) -> pl.DataFrame:
-    """Each explanation as a candidate of its neuron, then the revised ones by round, then its controls.
+    """Each explanation as a candidate of its neuron, then the revised ones by round, lists by length, and controls.
 
     First a shuffled control, if there is a seed; then `over_broad`.
 
@@ -76,19 +80,22 @@ def candidates_frame(
     if explanations.is_empty():
         return own
     if revised is not None:
-        own = pl.concat([own, _with_numbers(revised, own)]).sort("neuron_index", "candidate")
+        own = pl.concat([own, _with_numbers(revised, own, REVISION, "round")]).sort("neuron_index", "candidate")
+    if lists is not None:
+        own = pl.concat([own, _with_numbers(lists, own, MEANINGS, "list")]).sort("neuron_index", "candidate")
     with_shuffled = own if control_seed is None else _with_shuffled(own, control_seed)
     return with_shuffled if over_broad is None else _with_over_broad(with_shuffled, over_broad)
 
 
-def _with_numbers(revised: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
+def _with_numbers(made: pl.DataFrame, first: pl.DataFrame, author: str, number: str) -> pl.DataFrame:
+    """As candidates after the first ones; the column `number` counts them, from 1."""
     last = first.group_by("neuron_index").agg(pl.col("candidate").max().alias("last"))
     columns = {
-        "candidate": pl.col("last") + pl.col("round"),
-        "author": pl.lit(REVISION),
+        "candidate": pl.col("last") + pl.col(number),
+        "author": pl.lit(author),
         "taken_from": pl.lit(None, pl.Int32),
     }
-    return revised.join(last, on="neuron_index").with_columns(**columns).select(first.columns)
+    return made.join(last, on="neuron_index").with_columns(**columns).select(first.columns)
 
 
 def _with_over_broad(candidates: pl.DataFrame, text: str) -> pl.DataFrame:

@@ -110,9 +110,9 @@ def best_neurons(store: TableStore, study: str, keys: list[str], n: int) -> list
     return [NeuronId(layer, neuron) for layer, neuron in best.select("layer_index", "neuron_index").iter_rows()]
 
 
-def all_metrics(store: TableStore, study: str, keys: list[str]) -> pl.DataFrame | None:
-    """The table `metrics` of those of these layers that have it; None where none has."""
-    tables = [_rows(store, study, "metrics", key, pl.lit(True)) for key in keys]  # noqa: FBT003  # a literal of polars
+def of_layers(store: TableStore, study: str, table: str, keys: list[str]) -> pl.DataFrame | None:
+    """The table of those of these layers that have it; None where none has."""
+    tables = [_rows(store, study, table, key, pl.lit(True)) for key in keys]  # noqa: FBT003  # a literal of polars
     there = [table for table in tables if table is not None]
     return pl.concat(there) if there else None
 

@@ -1,7 +1,7 @@
-"""The tables of a revision, as `schemas.py` has the others.
+"""The tables of further explanations, as `schemas.py` has the others.
 
-Here: what explanations were held against, and what they became. Not here: what tables have in common
-(`table_models.py`).
+Here: what explanations were held against, and what they became; what lists of meanings are made of. Not here: what
+tables have in common (`table_models.py`).
 """
 
 from typing import get_args
@@ -67,3 +67,17 @@ class RevisedExplanations(WithExplanation):
     explainer: pl.String = pa.Field(description="Who revised it: provider, version and parameters.")
     explanation: pl.String = pa.Field(nullable=True, description="What the neuron looks for, in words.")
     failure: pl.String = pa.Field(nullable=True, description="Why there is no explanation.")
+
+
+class Meanings(WithExplanation):
+    """What each group of a neuron's top excerpts is said to mean, of lists of several lengths."""
+
+    n_meanings: pl.Int32 = pa.Field(ge=2, description="Entries of the list.")
+    meaning: pl.Int32 = pa.Field(ge=0, description="Number of the entry, from 0, that of the strongest excerpt first.")
+    n_excerpts: pl.Int32 = pa.Field(ge=0, description="Top excerpts of the group; 0 where there is no such list.")
+    tokens: pl.List = pa.Field(
+        dtype_kwargs={"inner": pl.String()}, description="That fire in most of these excerpts; untrusted."
+    )
+    explainer: pl.String = pa.Field(description="Who wrote it: provider, version and parameters.")
+    explanation: pl.String = pa.Field(nullable=True, description="What the group looks for, in words.")
+    failure: pl.String = pa.Field(nullable=True, description="Why there is no explanation, or no such list.")

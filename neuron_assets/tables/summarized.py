@@ -56,17 +56,21 @@ def first_of_each_author(scores: pl.DataFrame) -> pl.DataFrame:
 def _rows_of_chosen(scores: pl.DataFrame, seed: int, n_draws: int) -> list[dict[str, Any]]:
     whose = [name for name in _GROUP if name != "explainer"]
     best = of_chosen(scores).with_columns(author=pl.lit(CHOSEN))
-    first = of_first(scores)
     rows = []
     for key, group in best.sort("neuron_index").group_by(whose, maintain_order=True):
         facts = dict(zip(whose, key, strict=True))
         explainers = " + ".join(group["explainer"].unique().sort())
-        neurons = group.select("layer_index", "neuron_index", "sample")
-        before = neurons.join(first, on=neurons.columns, how="left", maintain_order="left")
-        found = layer_difference(sums_of(before), sums_of(group), seed=seed, n_draws=n_draws)
-        gain = {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
+        gain = gain_over_first(scores, group, seed=seed, n_draws=n_draws)
         rows.append(facts | {"explainer": explainers} | _row(_summarized(group, seed, n_draws)) | gain)
     return rows
+
+
+def gain_over_first(scores: pl.DataFrame, chosen: pl.DataFrame, *, seed: int, n_draws: int) -> dict[str, Any]:
+    """Of rows of one layer and sample: the mean difference to the first candidates of their neurons; docs/scores.md."""
+    neurons = chosen.select("layer_index", "neuron_index", "sample")
+    before = neurons.join(of_first(scores), on=neurons.columns, how="left", maintain_order="left")
+    found = layer_difference(sums_of(before), sums_of(chosen), seed=seed, n_draws=n_draws)
+    return {"gain": found.mean, "gain_low": found.low, "gain_high": found.high, "gain_failure": found.failure}
 
 
 def _summarized(group: pl.DataFrame, seed: int, n_draws: int) -> LayerScores:

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Literal, NoReturn, TypeVar
 
 from neuron_assets.errors import UnreadableExplanation
+from neuron_assets.method.meanings import LIST
 from neuron_assets.method.records import LARGEST
 from neuron_assets.method.rules.classes import CLASSES, PLACES
 
@@ -74,13 +75,30 @@ def render(ruleset: Ruleset) -> str:
 def parse(text: str) -> Ruleset:
     """The rules that a text states; raises UnreadableExplanation, naming the place, unless all of it is grammar."""
     reader = _Reader(text.strip())
+    ruleset = _read_ruleset(reader)
+    if not reader.is_at_end():
+        reader.refuse()
+    return ruleset
+
+
+def parse_meanings(text: str) -> tuple[Ruleset, ...]:
+    """The rules of each meaning, where the text is a list of several, else its only ones; raises as `parse` does."""
+    reader = _Reader(text.strip())
+    if not reader.takes(LIST):
+        return (parse(text),)
+    meanings: list[Ruleset] = []
+    while not meanings or not reader.is_at_end():
+        reader.must_take(f" {len(meanings) + 1}. ")
+        meanings.append(_read_ruleset(reader))
+    return tuple(meanings)
+
+
+def _read_ruleset(reader: "_Reader") -> Ruleset:
     rules: list[Rule] = []
     while not reader.takes("Otherwise about "):
         rules.extend(_read_sentence(reader))
     otherwise = reader.strength()
     reader.must_take(".")
-    if not reader.is_at_end():
-        reader.refuse()
     return Ruleset(tuple(rules), otherwise)
 
 

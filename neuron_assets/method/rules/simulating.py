@@ -8,12 +8,15 @@ from jaxtyping import Bool, Float
 
 from neuron_assets.method.records import LARGEST, Tokens
 from neuron_assets.method.rules.classes import CLASSES, PLACES, line_numbers
-from neuron_assets.method.rules.language import ANYWHERE, NEAR, Context, Rule, Ruleset, Target, parse
+from neuron_assets.method.rules.language import ANYWHERE, NEAR, Context, Rule, Ruleset, Target, parse_meanings
 
 
 def simulate_by_rules(text: str, tokens: Tokens) -> Float[np.ndarray, "excerpt token"]:
-    """What the text says of these tokens, 0 to 10; raises UnreadableExplanation if it is not written in the grammar."""
-    return simulate(parse(text), tokens)
+    """What the text says of these tokens, 0 to 10; of a list of meanings the strongest counts.
+
+    Raises UnreadableExplanation if it is not written in the grammar.
+    """
+    return np.asarray(np.max([simulate(ruleset, tokens) for ruleset in parse_meanings(text)], axis=0))
 
 
 def simulate(ruleset: Ruleset, tokens: Tokens) -> Float[np.ndarray, "excerpt token"]:
