@@ -17,7 +17,8 @@ from rich.text import Text
 
 from neuron_assets.errors import LayerNotInStudy
 from neuron_assets.project import current_project
-from neuron_assets.study import Study, parse_layers
+from neuron_assets.sections import parse_layers
+from neuron_assets.study import Study
 
 if TYPE_CHECKING:
     from neuron_assets.assets.estimating import Estimate

@@ -27,6 +27,25 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
 
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Reads `0-5`, `3` or `0,2,7-9`; raises ValueError on anything else."""
+    layers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*[Ll]?([0-9]{1,4})(?:\s*-\s*[Ll]?([0-9]{1,4}))?\s*", part)
+        if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
+            raise ValueError(f"{part.strip()!r} is no layer or range of layers; write 0-5, or 0,2,7-9")
+        layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(layers))
+
+
+def _read_layers(value: object) -> object:
+    """`0-5` is written for [0, 1, 2, 3, 4, 5]."""
+    return parse_layers(value) if isinstance(value, str) and value != "all" else value
+
+
+Layers = Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)]
+
 OtherStudies = Annotated[
     tuple[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], ...],
     AfterValidator(lambda names: tuple(dict.fromkeys(names))),

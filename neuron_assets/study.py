@@ -4,14 +4,13 @@ Here: its frozen, validated form, and the only code that parses a study file. No
 (`project.py`), what a change of a field makes stale (`lineage.py`).
 """
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from neuron_assets.asking_sections import AskingSection, BudgetSection, PriceSection
 from neuron_assets.corpus_sections import Corpus, StandardLibrary
@@ -27,6 +26,7 @@ from neuron_assets.sections import (
     ControlsSection,
     Indices,
     JudgingSection,
+    Layers,
     MeaningsSection,
     OtherStudies,
     RefreshSection,
@@ -42,11 +42,6 @@ from neuron_assets.unit_sections import NeuronUnits, Units, UnitSizes
 from neuron_assets.yaml_files import read_yaml
 
 
-def _read_layers(value: object) -> object:
-    """`0-5` is written for [0, 1, 2, 3, 4, 5]."""
-    return parse_layers(value) if isinstance(value, str) and value != "all" else value
-
-
 class Study(Section):
     """Everything that can change an answer."""
 
@@ -59,7 +54,7 @@ class Study(Section):
     subject: Subject
     units: Units = NeuronUnits()
     corpus: Corpus = StandardLibrary()
-    layers: Annotated[Literal["all"] | Indices, BeforeValidator(_read_layers)] = "all"
+    layers: Layers = "all"
     neurons: Literal["all"] | SampledNeurons | Indices = "all"
     splits: SplitsSection = SplitsSection()
     activations: ActivationsSection = ActivationsSection()
@@ -77,7 +72,6 @@ class Study(Section):
     meanings: MeaningsSection = MeaningsSection()
     controls: ControlsSection = ControlsSection()
     compare_with: OtherStudies = ()
-    """Studies of the same neurons and excerpts, by name."""
     checks: ChecksSection = ChecksSection()
     refresh: RefreshSection = RefreshSection()
 
@@ -304,14 +298,3 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         raise InvalidStudy(path, [in_words(dict(problem), Study) for problem in error.errors()]) from error
     return study
-
-
-def parse_layers(text: str) -> tuple[int, ...]:
-    """Reads `0-5`, `3` or `0,2,7-9`; raises ValueError on anything else."""
-    layers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*[Ll]?([0-9]{1,4})(?:\s*-\s*[Ll]?([0-9]{1,4}))?\s*", part)
-        if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
-            raise ValueError(f"{part.strip()!r} is no layer or range of layers; write 0-5, or 0,2,7-9")
-        layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return tuple(sorted(layers))

@@ -14,7 +14,8 @@ from neuron_assets.errors import InvalidStudy, LayerOutOfRange, NeuronOutOfRange
 from neuron_assets.lineage import FINAL, INPUTS, lineages
 from neuron_assets.method.records import NeuronId
 from neuron_assets.project import BUNDLED_STUDIES, Project
-from neuron_assets.study import Study, parse_layers, read_study
+from neuron_assets.sections import parse_layers
+from neuron_assets.study import Study, read_study
 from neuron_assets.subjects.catalog import SHIPPED, TOKENIZER
 from tests.scenario import CORPUS, write_study
 from tests.subjects.autoencoders import write_autoencoder, written_config
