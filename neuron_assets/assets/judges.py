@@ -59,7 +59,7 @@ class Bench:
     def judge(self, claims: Sequence[Claim]) -> Iterator[Judged]:
         """Each by the judge of its scorer, in the order of what is given."""
         answers = {
-            scorer: self.of(scorer).judge(claim for claim in claims if claim.cases.scorer == scorer)
+            scorer: self.of(scorer).judge([claim for claim in claims if claim.cases.scorer == scorer])
             for scorer in dict.fromkeys(claim.cases.scorer for claim in claims)
         }
         for claim in claims:

@@ -87,11 +87,15 @@ def test_a_judge_beside_it_keeps_what_it_said(world: World) -> None:
     project, study = world
     assert study.encoder is not None
     alone = read(project, "judgements")
-    both = study_with(project.dagster_home.parent, "embedding", "detection", encoder={"model": study.encoder.model})
-    make(*both)
+    root = project.dagster_home.parent
+    make(*study_with(root, "detection", "fuzzing"))
+    without = read(project, "judgements")
+    make(*study_with(root, "embedding", "fuzzing", "detection", encoder={"model": study.encoder.model}))
     rows = read(project, "judgements")
 
-    assert set(rows["scorer"]) == {"detection", "embedding"}
+    assert set(without["scorer"]) == {"detection", "fuzzing"}
+    assert rows.filter(pl.col("scorer") != "embedding").equals(without)
+    assert without["probability"].n_unique() > 1
     assert rows.filter(pl.col("scorer") == "embedding").equals(alone)
     detection = rows.filter(pl.col("scorer") == "detection")
     assert detection.select(*KEYS, "excerpt_index").equals(alone.select(*KEYS, "excerpt_index"))
