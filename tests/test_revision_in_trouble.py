@@ -30,6 +30,7 @@ from tests.learning_model import (
 )
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_asks_only_what_is_left(tmp_path: Path) -> None:
     with running(behaviour=learner) as server:
         world = revised_by(tmp_path, server.url, budget={"requests": 7})
@@ -92,6 +93,7 @@ def ill(kind: str) -> Callable[[Body, int], Response | None]:
     return lambda body, number: refusal(500, "out of order") if kind_of(body) == kind else learner(body, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sentences", "revision"])
 def test_what_nobody_answered_is_asked_again_by_the_next_call(tmp_path: Path, kind: str) -> None:
     failing = ill(kind)

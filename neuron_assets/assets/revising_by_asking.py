@@ -14,6 +14,7 @@ import polars as pl
 
 from neuron_assets.assets.asked import Asked
 from neuron_assets.assets.revision_questions import asked_for_sentences, asked_to_revise
+from neuron_assets.method.explaining.layouts import rows_to_show
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.revising.measured import Counterexample, measured
@@ -34,7 +35,7 @@ class _Standing:
     """What is said of a neuron before a round."""
 
     record: NeuronRecord
-    """Of `train`."""
+    """The excerpts of `train` that it was explained from."""
     maximum: float
     """Over `train`."""
     candidate: int
@@ -68,12 +69,27 @@ class AskingReviser:
     ) -> list[Round]:
         """All rounds of all neurons of a layer, by neuron; raises LanguageModelError."""
         rounds: list[Round] = []
-        standing = list(_first(excerpts, activations, explanations, statistics))
+        standing = list(self._first(excerpts, activations, explanations, statistics))
         for number in range(1, self.study.revision.rounds + 1):
             made = self._round(number, standing)
             rounds += made
             standing = [one.after(each) for one, each in zip(standing, made, strict=True)]
         return sorted(rounds, key=lambda each: (each.neuron.neuron_index, each.number))
+
+    def _first(
+        self, excerpts: pl.DataFrame, activations: StoredTable, explanations: pl.DataFrame, statistics: pl.DataFrame
+    ) -> Iterator[_Standing]:
+        """Of several samples the first with a text is revised."""
+        said = explanations.sort("neuron_index", "sample").partition_by("neuron_index", as_dict=True)
+        maximum = dict(statistics.select("neuron_index", "maximum").iter_rows())
+        of_train = activations_of(activations, "train", sorted(neuron for (neuron,) in said))
+        for whole in neuron_records(of_train, corpus(excerpts)):
+            neuron = whole.neuron.neuron_index
+            shown = whole.only(rows_to_show(whole.exemplars, self.section.shown_top, self.section.shown_random))
+            samples = said[neuron,].to_dicts()
+            row = next((row for row in samples if row["explanation"] is not None), samples[0])
+            answer: Answer[str] = Answer(row["explanation"], row["failure"])
+            yield _Standing(shown, maximum[neuron], row["sample"], samples[-1]["sample"], answer)
 
     def _round(self, number: int, standing: Sequence[_Standing]) -> list[Round]:
         """Of each neuron; about one without an explanation nothing is asked, nor where nothing was measured."""
@@ -126,21 +142,6 @@ class AskingReviser:
         share = self.study.activations.active_share
         tokens, activations = heard.value.tokens, heard.value.activations
         return Answer(measured(sentence, tokens, activations, train_maximum=one.maximum, active_share=share))
-
-
-def _first(
-    excerpts: pl.DataFrame, activations: StoredTable, explanations: pl.DataFrame, statistics: pl.DataFrame
-) -> Iterator[_Standing]:
-    """Of several samples the first with a text is revised."""
-    said = explanations.sort("neuron_index", "sample").partition_by("neuron_index", as_dict=True)
-    maximum = dict(statistics.select("neuron_index", "maximum").iter_rows())
-    neurons = sorted(neuron for (neuron,) in said)
-    for record in neuron_records(activations_of(activations, "train", neurons), corpus(excerpts)):
-        neuron = record.neuron.neuron_index
-        samples = said[neuron,].to_dicts()
-        row = next((row for row in samples if row["explanation"] is not None), samples[0])
-        answer: Answer[str] = Answer(row["explanation"], row["failure"])
-        yield _Standing(record, maximum[neuron], row["sample"], samples[-1]["sample"], answer)
 
 
 def _found(written: Sequence[Written]) -> list[Counterexample]:

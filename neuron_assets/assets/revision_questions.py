@@ -1,6 +1,6 @@
 """The questions of a revision by a language model, as the study has it asked.
 
-Put here: how many sentences, which excerpts, how long a reply. Keep out: asking them (`revising_by_asking.py`), what
+Put here: how many sentences, how long a reply. Keep out: asking them (`revising_by_asking.py`), what
 they say (`method/revising/`).
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neuron_assets.method.explaining.layouts import LONGEST_REPLY, rows_to_show
+from neuron_assets.method.explaining.layouts import LONGEST_REPLY
 from neuron_assets.method.questions import Prompt, Question
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.method.revising.asking import revision_question
@@ -33,10 +33,9 @@ def asked_for_sentences(
 def asked_to_revise(
     section: AskedExplainer, record: NeuronRecord, explanation: str, measured: Sequence[Counterexample], number: int
 ) -> Question[str]:
-    """Of the record's `train` exemplars it is shown those that it explained the neuron from."""
-    shown = record.only(rows_to_show(record.exemplars, section.shown_top, section.shown_random))
+    """The record holds the exemplars that the neuron was explained from."""
     longest = LONGEST_REPLY + section.room_to_think
-    return revision_question(shown, explanation, measured, sample=number - 1, longest_reply=longest)
+    return revision_question(record, explanation, measured, sample=number - 1, longest_reply=longest)
 
 
 def sample_prompts(
