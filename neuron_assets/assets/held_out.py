@@ -58,9 +58,9 @@ def simulated_rows_of(study: Study, activations: StoredTable, neuron_indices: Se
 
 def most_excerpts(study: Study) -> int:
     """How many excerpts of a neuron are simulated, if none is there twice."""
-    splits, scoring = study.splits, study.scoring
-    n_valid = scoring.top + splits.valid.random + (splits.natural if simulates_natural(study) else 0)
-    return n_valid + (scoring.top + splits.calibration.random if study.simulates_calibration else 0)
+    pools = [study.splits.valid, *([study.splits.calibration] if study.simulates_calibration else [])]
+    n_natural = study.splits.natural if simulates_natural(study) else 0
+    return n_natural + sum(min(study.scoring.top, pool.top) + pool.random for pool in pools)
 
 
 def simulated_in_words(study: Study) -> str:

@@ -112,8 +112,9 @@ class Limiter:
         """Puts there what the request gives or raises; one that the server is too crowded for waits again, first."""
         if given.done():
             return
-        began_in = self._round
         try:
+            await self.pause_over()  # one may have begun after this was set to work
+            began_in = self._round
             answer = await request()
         except asyncio.CancelledError:
             given.cancel()

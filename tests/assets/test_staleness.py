@@ -12,23 +12,16 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver  #
 from dagster._core.loader import LoadingContextForTest
 
 from neuron_assets.assets.study_component import build_study, table_resources
-from neuron_assets.lineage import INPUTS
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 from tests.scenario import make_project
 from tests.served_tables import make
 
 OBSERVED = ("corpus", "subject_model", "explainer_model", "simulator_model")
-ONLY_WHERE_ASKED_FOR = {
-    "ablations",
-    "comparison",
-    "counterexamples",
-    "judgements",
-    "metrics",
-    "revised_explanations",
-    "spending",
-}
-CHAIN = [table for table in INPUTS if table not in ONLY_WHERE_ASKED_FOR]
+CHAIN = [
+    *("excerpts", "activations", "neuron_statistics", "explanations", "candidates", "simulations", "scores"),
+    "layer_summary",
+]
 
 
 @pytest.fixture(scope="module")
