@@ -104,8 +104,8 @@ def _rows(baseline: Side, other: Side, draws: Draws) -> Iterator[dict[str, Any]]
 def _pairs(baseline: Side, other: Side) -> pl.DataFrame:
     """All neurons of either, by layer and index; of each side value, sums, and why there is no value."""
     on = [*_NEURON, *_WHAT]
-    told = (_with_reasons(side) for side in (baseline, other))
-    pairs = next(told).join(next(told), on=on, how="full", coalesce=True, suffix="_other").sort(on)
+    first, second = (_with_reasons(side) for side in (baseline, other))
+    pairs = first.join(second, on=on, how="full", coalesce=True, suffix="_other").sort(on)
     return pairs.with_columns(
         _absent(baseline, "value", "failure").alias("failure"),
         _absent(other, "value_other", "failure_other").alias("failure_other"),
@@ -121,12 +121,11 @@ def _with_reasons(side: Side) -> pl.DataFrame:
 def _absent(side: Side, value: str, failure: str) -> pl.Expr:
     """The failure; of a row that the side does not have, why it has none."""
     has_layer = pl.col("layer_index").is_in(list(side.layers))
-    missing = pl.when(has_layer).then(pl.lit(f"{side.name}: not asked for")).otherwise(_no_layer(side))
+    no_row, no_layer = (
+        pl.lit(f"{side.name}: {why}") for why in ("not asked for", "no scores of this layer that stand")
+    )
+    missing = pl.when(has_layer).then(no_row).otherwise(no_layer)
     return pl.when(pl.col(value).is_null()).then(pl.coalesce(failure, missing))
-
-
-def _no_layer(side: Side) -> pl.Expr:
-    return pl.lit(f"{side.name}: no scores of this layer that stand")
 
 
 def _whose(baseline: Side, other: Side) -> dict[str, Any]:
