@@ -202,7 +202,7 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
     more = {"comparison": bool(study.compare_with), "spending": asks_a_server(study)}
     ending += [table for table, is_wanted in more.items() if is_wanted and not state.stands(table, None)]
     if ending:
-        yield Run(" and ".join(_TITLES.get(table, table) for table in ending), tuple(ending))
+        yield Run(", ".join(_TITLES.get(table, table) for table in ending), tuple(ending))
 
 
 def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> Any:

@@ -28,6 +28,7 @@ OTHER: dict[str, object] = {
     "shown_top": 3,
     "shown_random": 3,
     "samples": 3,
+    "shown_output_side": 3,
     "method": "logprobs",
 }
 """Of each field another value than its default."""

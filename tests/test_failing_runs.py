@@ -61,7 +61,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Calls `materialize`, its runs raising what is given; gives what was raised, and the runs that were begun."""
     study = make_project(tmp_path)[1]
     resources = {"table_store": None, "desk": RequestDesk(str(tmp_path / "requests.sqlite"))}
-    monkeypatch.setattr(running, "_runs", lambda *_: iter([PASS, *LAYERS, SUMMARY]))
+    monkeypatch.setattr(running, "runs_needed", lambda *_: iter([PASS, *LAYERS, SUMMARY]))
     monkeypatch.setattr(running, "_observe", lambda *_: None)
 
     def played(errors: Mapping[Run, BaseException]) -> tuple[BaseException | None, list[str]]:
@@ -71,7 +71,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
             if run.title in by_title:
                 raise by_title[run.title]
 
-        monkeypatch.setattr(running, "_make", make)
+        monkeypatch.setattr(running, "make_run", make)
         begun: list[Run] = []
         raised = None
         with dg.DagsterInstance.ephemeral() as instance:

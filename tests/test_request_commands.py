@@ -197,7 +197,7 @@ def again(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> Asked:
 def test_a_run_ends_with_what_asking_has_taken(again: Asked) -> None:
     spending = pl.read_parquet(again.root / "data" / "tiny" / "spending.parquet")
 
-    assert "summary of all layers and what asking has taken so far" in again.materialized.output
+    assert "summary of all layers, trends, what asking has taken so far" in again.materialized.output
     places = [("explanations", 1), ("observation", None), ("simulations", 1)]
     assert spending.select("asset", "layer_index").rows() == places
     assert spending["requests"].to_list()[1] == 1

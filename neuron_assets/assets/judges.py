@@ -58,12 +58,12 @@ class Bench:
 
     def judge(self, claims: Sequence[Claim]) -> Iterator[Judged]:
         """Each by the judge of its scorer, in the order of what is given."""
-        answers = {
-            scorer: self.of(scorer).judge([claim for claim in claims if claim.cases.scorer == scorer])
-            for scorer in dict.fromkeys(claim.cases.scorer for claim in claims)
-        }
+        by_likeness = [claim for claim in claims if claim.cases.scorer == "embedding"]
+        by_asking = [claim for claim in claims if claim.cases.scorer != "embedding"]
+        alike = iter(list(self.alike.judge(by_likeness)) if self.alike is not None else [])
+        asked = iter(list(self.asked.judge(by_asking)) if self.asked is not None else [])
         for claim in claims:
-            yield next(answers[claim.cases.scorer])
+            yield next(alike if claim.cases.scorer == "embedding" else asked)
 
     def facts(self) -> Mapping[str, Any]:
         return self.asked.facts() if self.asked is not None else {}

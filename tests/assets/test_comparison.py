@@ -53,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         project, study = make_project(root, **SECTIONS, compare_with=["short", "twin"])
         for each in (study_of(root, "short", explainer=SHORT), study_of(root, "twin"), study):
             runs = make(project, each)
-        assert [run.tables for run in runs][-1] == ("layer_summary", "comparison")
+        assert [run.tables for run in runs][-1] == ("layer_summary", "trends", "comparison")
         yield root
 
 

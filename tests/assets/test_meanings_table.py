@@ -59,7 +59,7 @@ def listed(root: Path, before: Mapping[str, bytes]) -> World:
     assert before
     world = study_with(root, meanings=MEANINGS)
     chain = ("meanings", "candidates", "simulations", "scores")
-    assert [run.tables for run in make(*world)] == [chain] * len(LAYERS) + [("layer_summary",)]
+    assert [run.tables for run in make(*world)] == [chain] * len(LAYERS) + [("layer_summary", "trends")]
     assert make(*world) == []
     return world
 
