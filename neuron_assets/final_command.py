@@ -10,6 +10,7 @@ import polars as pl
 from rich.console import Console
 from rich.text import Text
 
+from neuron_assets.errors import StudyError
 from neuron_assets.project import Project
 from neuron_assets.study import Study
 
@@ -18,34 +19,57 @@ if TYPE_CHECKING:
 
 
 def print_final(console: Console, project: Project, name: str, *, again: bool) -> None:
-    """Opens `test` of the study where that is still to be done; prints the scores there, and when it was opened."""
+    """Opens `test` of the study where that is still to be done; prints the scores there, and when it was opened.
+
+    Of its untrained twin, too, where that is over the same text and neurons.
+    """
+    from neuron_assets.tables.reading import comparable_summary
+    from neuron_assets.tables.store import TableStore
+    from neuron_assets.terminal import score_tables
+
+    study, label = project.study(name), project.study(name).explainer.label
+    found = _reported(console, project, study, again=again)
+    twin = None
+    if comparable_summary(TableStore.at(project.tables), name, study.controls.untrained) is not None:
+        untrained = project.study(str(study.controls.untrained))
+        try:
+            twin = _summary(untrained, _reported(console, project, untrained, again=again))
+        except StudyError as error:
+            console.print(Text(f"Without the untrained twin: {error}"))
+    title = f"{name} · final report, on `test` · explainer: {label} · simulator: {study.simulator.label}"
+    console.print()
+    console.print(score_tables(_summary(study, found), title, label, twin))
+    for line in (*_beside_valid(project, study, found), *_looks(found)):
+        console.print(Text(line))
+
+
+def _reported(console: Console, project: Project, study: Study, *, again: bool) -> "FinalReport":
     from neuron_assets.assets.study_component import table_resources
     from neuron_assets.dagster_home import named_home
     from neuron_assets.dagster_instance import opened_instance
     from neuron_assets.final_report import report_finally
-    from neuron_assets.running import Wanted
-    from neuron_assets.tables.summarized import final_summary
-    from neuron_assets.terminal import progress_bars, score_tables
+    from neuron_assets.running import Run, Wanted
+    from neuron_assets.terminal import progress_bars
 
-    study = project.study(name)
     console.print(Text(f"Study {study.name}", "bold"))
+
+    def on_run(run: Run) -> None:
+        console.print(Text(f"  {run.title}"))
+
     with (
         named_home(project.dagster_home),
         opened_instance(project) as instance,
         progress_bars(console) as (of_pass, of_asking, of_reading),
     ):
         resources = table_resources(project.tables, project.requests, of_pass, of_asking, reading=of_reading)
-        wanted = Wanted(study, study.layer_indices)
-        found = report_finally(
-            wanted, instance, resources, lambda run: console.print(Text(f"  {run.title}")), again=again
-        )
-    label = study.explainer.label
-    summary = final_summary(found.scores, label, seed=study.scoring.seed, n_draws=study.scoring.draws)
-    title = f"{study.name} · final report, on `test` · explainer: {label} · simulator: {study.simulator.label}"
-    console.print()
-    console.print(score_tables(summary, title, label, None))
-    for line in (*_beside_valid(project, study, found), *_looks(found)):
-        console.print(Text(line))
+        return report_finally(Wanted(study, study.layer_indices), instance, resources, on_run, again=again)
+
+
+def _summary(study: Study, found: "FinalReport") -> pl.DataFrame:
+    from neuron_assets.tables.summarized import final_summary
+
+    seed, n_draws = study.scoring.seed, study.scoring.draws
+    return final_summary(found.scores, study.explainer.label, seed=seed, n_draws=n_draws)
 
 
 def _beside_valid(project: Project, study: Study, found: "FinalReport") -> Iterator[str]:

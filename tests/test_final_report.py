@@ -18,8 +18,8 @@ from neuron_assets.lineage import FINAL
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.project import Project
 from neuron_assets.running import Run, Wanted, materialize
-from neuron_assets.study import Study
-from tests.scenario import STUDY, make_project
+from neuron_assets.study import Study, read_study
+from tests.scenario import STUDY, make_project, write_study
 from tests.served_tables import LAYERS, make, path_of, read
 
 SPLITS = {**dict(STUDY["splits"]), "calibration": {"top": 4, "random": 6}, "test": {"top": 4, "random": 5}}  # type: ignore[call-overload]
@@ -207,3 +207,24 @@ def test_the_command_prints_scores_on_test_beside_valid_and_when_it_was_opened(
     assert f"random-only: {own:.3f} on `test`" in result.output
     assert "(look 1 of 1)" in result.output
     assert "Without --final" in CliRunner().invoke(main, ["report", study.name]).output
+
+
+def test_the_untrained_twin_is_reported_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"splits": SPLITS, "layers": list(LAYERS)}
+    untrained = {"provider": "bundled_untrained", "n_layers": 6, "n_neurons": 768}
+    twin = read_study(write_study(tmp_path, "twin", **changes, subject=untrained))
+    project, study = make_project(tmp_path, **changes, controls={"over_broad": False, "untrained": "twin"})
+    for each in (study, twin):
+        make(project, each)
+    monkeypatch.setenv("DAGSTER_HOME", str(project.dagster_home))
+    for name in ("NEURON_ASSETS_DATA", "NEURON_ASSETS_STUDIES"):
+        monkeypatch.delenv(name, raising=False)
+
+    result = CliRunner().invoke(main, ["report", study.name, "--final"])
+    scores = pl.read_parquet(tmp_path / "data" / "twin" / "final_scores" / "L01.parquet")
+    random = scores.filter("chosen", pl.col("sample") == "random_only")["ev_correlation"].drop_nulls().to_list()
+
+    assert result.exit_code == 0, result.output
+    line = [line for line in result.output.splitlines() if line.startswith("L1")][1]
+    assert f"{sum(random) / len(random):.2f}".removeprefix("0") in line
+    assert (tmp_path / "data" / "twin" / "openings.parquet").exists()
