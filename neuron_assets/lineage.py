@@ -32,7 +32,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "judgements": ("excerpts", "activations", "candidates", "simulations"),
     "ablations": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "metrics": (
-        *("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
+        *("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "scores"),
         *("judgements", "ablations"),
     ),
     "final_simulations": ("excerpts", "activations", "candidates", "scores"),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _SAMPLES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
 _MEASURED = {**_SAMPLES, "detection": "detection", "fuzzing": "fuzzing", "embedding": "embedding"}
 _LONGEST_NAME = 12
+_REFERENCES = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}
+"""Authors that stand beside, as the tables of metrics call them."""
 _WITHOUT_LOWER_BOUND = ("ablation",)
 """Metrics of which one neuron can pull the mean of all anywhere: the median stands below it."""
 _FORMS = {"mean_ablation": ".1e"}
@@ -69,9 +71,15 @@ def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sam
 
 
 def metrics_tables(metrics: pl.DataFrame, author: str) -> Group:
-    """A table a sample, a line a metric: means over all neurons of the author, beside chance, controls and lookups."""
-    first = pl.col("candidate").is_null() | (pl.col("candidate") == 0) | (pl.col("author") != author)
-    samples = metrics.filter(first).with_columns(SHOWN_AS).partition_by("sample", as_dict=True, maintain_order=True)
+    """A table a sample, a line a metric: means over neurons, beside chance, controls and lookups.
+
+    Of each neuron the candidate that stands for it, whoever wrote it, is told as the author's.
+    """
+    own = pl.when("chosen").then(pl.lit(author)).otherwise("author")
+    told = metrics.filter(pl.col("chosen") | pl.col("author").is_in(list(_REFERENCES))).with_columns(
+        SHOWN_AS, author=own
+    )
+    samples = told.partition_by("sample", as_dict=True, maintain_order=True)
     tables = {sample: _metrics_of(rows, author, sample) for (sample,), rows in samples.items()}
     return Group(*(part for sample in _MEASURED if sample in tables for part in (tables[sample], "")))
 
@@ -80,8 +88,7 @@ def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
     title = f"{_MEASURED[sample]}: means over neurons"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("metric", no_wrap=True)
-    others = {SHUFFLED_CONTROL: "shuffled", OVER_BROAD_CONTROL: "too broad", "unigram_lookup": "unigram"}
-    for name in (_short(author), "chance", *others.values(), "undefined"):
+    for name in (_short(author), "chance", *_REFERENCES.values(), "undefined"):
         table.add_column(Text(name), justify="right", no_wrap=True)
     average = {"mean": pl.col("value").mean(), "median": pl.col("value").median()}
     for (metric,), rows in metrics.partition_by("metric", as_dict=True, maintain_order=True).items():
@@ -91,7 +98,7 @@ def _metrics_of(metrics: pl.DataFrame, author: str, sample: str) -> Table:
             by_author = {"chance": chance, **dict(rows.group_by("author").agg(average[name]).iter_rows())}
             table.add_row(
                 str(metric).replace("_", " ") + (", median" if name == "median" else ""),
-                *(_number(by_author.get(each), form) for each in (author, "chance", *others)),
+                *(_number(by_author.get(each), form) for each in (author, "chance", *_REFERENCES)),
                 str(own["failure"].count()),
             )
     return table

@@ -32,6 +32,7 @@ def test_of_a_metric_without_lower_bound_the_median_stands_below_the_mean() -> N
         {
             "candidate": 0,
             "author": author,
+            "chosen": author == "rules",
             "scorer": "ablation",
             "sample": "top_and_random",
             "metric": metric,

@@ -25,7 +25,20 @@ def rows() -> pl.DataFrame:
     failures = [None if value is not None else "the judge says yes to no excerpt" for value in columns["value"]]
     same = {"layer_index": 1, "candidate": 0, "explainer": "rules/1", "simulator": "rules/1", "chance": 0.5}
     ends = {"value_low": None, "value_high": None, "n_excerpts": 20, "n_documents": 9, "interval_failure": "too few"}
-    return frame("metrics", {**same, **columns, **ends, "failure": failures})
+    chosen = [author == "rules" for author in columns["author"]]
+    return frame("metrics", {**same, **columns, **ends, "failure": failures, "chosen": chosen})
+
+
+def test_of_several_candidates_the_chosen_one_is_told_as_the_author_s() -> None:
+    first = (
+        rows().filter(pl.col("metric") == "auroc", pl.col("author") == "rules").with_columns(chosen=pl.lit(value=False))
+    )
+    revised = first.with_columns(candidate=pl.lit(1, pl.Int32), author=pl.lit("revision"), value=0.3, chosen=True)
+    console = Console(width=100, record=True)
+    console.print(metrics_tables(pl.concat([first, revised]), "rules"))
+    (line,) = [line.split() for line in console.export_text().splitlines() if line.strip().startswith("auroc")]
+
+    assert line[1] == "0.30"
 
 
 def test_detection_and_fuzzing_have_tables_of_their_own() -> None:

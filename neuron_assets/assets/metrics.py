@@ -47,6 +47,7 @@ def metrics_asset(study: Study) -> dg.AssetsDefinition:
         neuron_statistics: pl.DataFrame,
         candidates: pl.DataFrame,
         simulations: pl.DataFrame,
+        scores: pl.DataFrame,
         **evidence: pl.DataFrame,  # judgements and ablations, where a scorer needs them
     ) -> Result:
         tag_run(context, study)
@@ -61,7 +62,7 @@ def metrics_asset(study: Study) -> dg.AssetsDefinition:
         ]
         if "judgements" in evidence:
             found += judged_metrics(layer, candidates, simulations, evidence["judgements"])
-        frame = metrics_frame(found)
+        frame = metrics_frame(found, scores)
         facts = _means(frame) | {"undefined": frame["failure"].count()} | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "metrics"), context.partition_key)
         expected = _expected(study, candidates)
@@ -132,8 +133,12 @@ def _samples(layer: Layer, held: HeldOut, prediction: Prediction) -> Iterator[tu
 
 
 def _means(frame: pl.DataFrame) -> dict[str, Any]:
-    """Means of what is defined, the explainer's own and its references', with the mean of the chance levels beside."""
-    whose = frame.with_columns(pl.col("author").replace_strict(REFERENCES, default=""))
+    """Means of what is defined, with the mean of the chance levels beside.
+
+    The explainer's own are of the candidates that stand for their neurons; then its references'.
+    """
+    told = frame.filter(pl.col("chosen") | pl.col("author").is_in(list(REFERENCES)))
+    whose = told.with_columns(pl.col("author").replace_strict(REFERENCES, default=""))
     names = pl.concat_str("author", "metric", SHOWN_AS, separator="_").str.strip_chars("_")
     means = whose.group_by(name=names, maintain_order=True).agg(pl.col("value").mean()).drop_nulls()
     own = whose.filter(pl.col("author") == "")

@@ -103,6 +103,7 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "metrics": {
         **_same("candidates", "layer_index", "neuron_index", "candidate", "author", "explainer"),
         **_same("simulations", "simulator"),
+        **_same("scores", "chosen"),
         **dict.fromkeys(
             ("value", "chance", "failure"),
             (*_AGREEMENT, "neuron_statistics.maximum", "judgements.probability", *_DIVERGENCES),

@@ -12,6 +12,7 @@ from neuron_assets.method.intervals import Interval
 from neuron_assets.method.metrics import Measured
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.samples import MeasuredOn
+from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.rows import frame
 from neuron_assets.tables.schemas import empty
 
@@ -33,14 +34,16 @@ SHOWN_AS = pl.when(sample="judged").then("scorer").otherwise("sample").alias("sa
 """How people are told what a row of `metrics` was measured on: by the scorer, where it chooses excerpts of its own."""
 
 
-def metrics_frame(measured: Sequence[tuple[Of, Measured, Sequence[Interval]]]) -> pl.DataFrame:
-    """One row a metric, each with its interval."""
+def metrics_frame(measured: Sequence[tuple[Of, Measured, Sequence[Interval]]], scores: pl.DataFrame) -> pl.DataFrame:
+    """One row a metric, each with its interval; `scores` of the same layer say which candidates stand."""
+    stands = set(of_chosen(scores).select("neuron_index", "candidate").iter_rows())
     rows = [
         {
             "layer_index": of.neuron.layer_index,
             "neuron_index": of.neuron.neuron_index,
             "candidate": of.candidate,
             "author": of.author,
+            "chosen": (of.neuron.neuron_index, of.candidate) in stands,
             "scorer": of.scorer,
             "sample": of.sample,
             "metric": metric.name,

@@ -177,6 +177,7 @@ class Metrics(OfNeurons):
 
     candidate: pl.Int32 = pa.Field(nullable=True, ge=0, description="Null for a lookup, which reads no explanation.")
     author: pl.String = pa.Field(description="Author of the candidate, or the name of the lookup.")
+    chosen: pl.Boolean = pa.Field(description="Whether it stands for its neuron; where none was chosen, the first.")
     scorer: pl.String = pa.Field(description="simulation, ablation, detection, fuzzing, or a lookup.")
     sample: pl.String = pa.Field(isin=[*SAMPLES, "judged"], description="Which held-out excerpts were used.")
     metric: pl.String = pa.Field(description="Such as r2, auprc, precision, ablation (docs/scores.md).")

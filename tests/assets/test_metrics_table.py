@@ -183,3 +183,12 @@ def test_r2_is_that_of_a_line_fitted_on_calibration(root: Path, measured: pl.Dat
         assert row["value"] == pytest.approx(r2, abs=1e-6)
         checked += 1
     assert checked > 0
+
+
+def test_what_stands_for_a_neuron_in_its_scores_does_so_in_its_metrics(root: Path, measured: pl.DataFrame) -> None:
+    neuron = ["layer_index", "neuron_index", "candidate"]
+    project = Project.from_environment({}, root)
+    stands = read(project, "scores").filter("chosen").select(neuron).unique().sort(neuron)
+
+    assert stands.height > 0
+    assert measured.filter("chosen").select(neuron).unique().sort(neuron).equals(stands)

@@ -65,6 +65,7 @@ def metric_row(neuron: Neuron, value: float | None, **changes: object) -> dict[s
         "neuron_index": neuron[1],
         "candidate": 0,
         "author": "rules",
+        "chosen": True,
         "scorer": "simulation",
         "sample": "natural_rate",
         "metric": "auprc",
