@@ -10,7 +10,7 @@ import polars as pl
 from rich.console import Console
 from rich.text import Text
 
-from neuron_assets.errors import StudyError
+from neuron_assets.errors import NeuronAssetsError
 from neuron_assets.project import Project
 from neuron_assets.study import Study
 
@@ -31,10 +31,10 @@ def print_final(console: Console, project: Project, name: str, *, again: bool) -
     found = _reported(console, project, study, again=again)
     twin = None
     if comparable_summary(TableStore.at(project.tables), name, study.controls.untrained) is not None:
-        untrained = project.study(str(study.controls.untrained))
         try:
+            untrained = project.study(str(study.controls.untrained))
             twin = _summary(untrained, _reported(console, project, untrained, again=again))
-        except StudyError as error:
+        except NeuronAssetsError as error:
             console.print(Text(f"Without the untrained twin: {error}"))
     title = f"{name} · final report, on `test` · explainer: {label} · simulator: {study.simulator.label}"
     console.print()
@@ -94,7 +94,7 @@ def _mean(scores: pl.DataFrame) -> str:
 
 
 def _looks(found: "FinalReport") -> Iterator[str]:
-    """When the pool was opened, each time."""
+    """When the pool was opened, each time, whatever for."""
     times = found.looks.select("opening", "opened_at").unique().sort("opening")
     for opening, opened_at in times.iter_rows():
         yield f"`test` was opened on {opened_at:%Y-%m-%d %H:%M} UTC (look {opening} of {times.height})."

@@ -21,11 +21,14 @@ from neuron_assets.assets.study_component import build_study
 from neuron_assets.errors import MissingTable, NothingKeptOfTest, NotReadyForFinal, PoolWasOpened, TableError
 from neuron_assets.lineage import FINAL, lineages
 from neuron_assets.running import Run, Wanted, make_run, runs_needed
-from neuron_assets.tables.openings import Stand, is_last, looks_at, opening_rows, stand_of
+from neuron_assets.tables.openings import Look, Stand, is_last, opening_rows, stand_of
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table, write_table
 from neuron_assets.tables.schemas import empty
 from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import checked
+
+_HANGS_ON_MORE = frozenset({"comparison", "spending"})
+"""What is outdated as soon as others go on, or this report asks a server."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +38,7 @@ class FinalReport:
     scores: pl.DataFrame
     """The table `final_scores` of all its layers."""
     looks: pl.DataFrame
-    """Of `openings`, those at this pool; the last is this report's."""
+    """The table `openings`; the last look is this report's."""
 
 
 def report_finally(
@@ -50,13 +53,14 @@ def report_finally(
 
     Where it was opened for just that, nothing new is opened, and what is there is not made again. Raises
     NotReadyForFinal where something of the study is missing or outdated, NothingKeptOfTest, PoolWasOpened where it was
-    opened for other texts and not `again` was said, and what a run raises.
+    opened for anything else and not `again` was said, and what a run raises.
     """
     study, store = wanted.study, resources["table_store"]
-    if (missing := next(runs_needed(wanted, store, resources["desk"], instance), None)) is not None:
+    runs = runs_needed(wanted, store, resources["desk"], instance)
+    if (missing := next((run for run in runs if not _HANGS_ON_MORE.issuperset(run.tables)), None)) is not None:
         raise NotReadyForFinal(study.name, missing.title)
-    if study.splits.test.random == 0 or study.splits.test.top < study.scoring.top:
-        raise NothingKeptOfTest(study.name, study.scoring.top)
+    if study.splits.test.random < study.scoring.random or study.splits.test.top < study.scoring.top:
+        raise NothingKeptOfTest(study.name, study.scoring.top, study.scoring.random)
     looks = _opened(wanted, store, resources["desk"], again=again)
     # A person's own call waits for no other run.
     assets = [*(build_study(study, pools={}).assets or ()), *final_assets(study)]
@@ -70,24 +74,27 @@ def report_finally(
 
 
 def _opened(wanted: Wanted, store: TableStore, desk: RequestDesk, *, again: bool) -> pl.DataFrame:
-    """All looks at this pool, with this one; it is written down where it is a new one."""
+    """All looks, with this one; it is written down where it is a new one."""
     study = wanted.study
-    path = store.path(study.name, "openings")
-    excerpts = read_facts(store.path(study.name, "excerpts")).content
+    path, lineage = store.path(study.name, "openings"), lineages(study)[FINAL[-1]]
     try:
         there = read_table(path, "openings")
     except MissingTable:
         there = empty("openings")
-    looks, stands = looks_at(there, excerpts), {layer: _stand(wanted, store, layer) for layer in wanted.layers}
-    if looks.height and is_last(looks, stands):
-        return looks
-    if looks.height and not again:
-        raise PoolWasOpened(study.name, looks.row(0, named=True)["opened_at"])
-    models = (desk.explainer(study), desk.simulator(study))
-    new = opening_rows(looks, stands, datetime.now(UTC), excerpts, *models)
-    facts = TableFacts("openings", lineages(study)[FINAL[-1]], notes={"study": study.name})
-    write_table(path, checked("openings", pl.concat([there, new])), facts)
-    return pl.concat([looks, new])
+    look = Look(
+        excerpts=read_facts(store.path(study.name, "excerpts")).content,
+        lineage=lineage,
+        explainer=desk.explainer(study),
+        simulator=desk.simulator(study),
+        stands={layer: _stand(wanted, store, layer) for layer in wanted.layers},
+    )
+    if is_last(there, look):
+        return there
+    if there.height and not again:
+        raise PoolWasOpened(study.name, there.row(0, named=True)["opened_at"])
+    looks = pl.concat([there, opening_rows(there, look, datetime.now(UTC))])
+    write_table(path, checked("openings", looks), TableFacts("openings", lineage, notes={"study": study.name}))
+    return looks
 
 
 def _stand(wanted: Wanted, store: TableStore, layer: int) -> Stand:

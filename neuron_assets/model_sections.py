@@ -172,7 +172,7 @@ class _ShownToModel(Section):
     """Excerpts of `train`."""
     samples: Annotated[int, Field(ge=1, le=20)] = 1
     """Explanations a neuron."""
-    shown_output_side: Annotated[int, Field(ge=0, le=20)] = 0
+    shown_output_side: Annotated[int, Field(ge=0, le=10)] = 0
     """Tokens that the neuron makes the model say next, and as many that it keeps it from saying, told beside them."""
 
     @model_validator(mode="after")

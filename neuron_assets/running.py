@@ -43,7 +43,7 @@ from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, REVISED, lineages, tables_of
 from neuron_assets.study import Study
-from neuron_assets.tables.parquet import read_facts, read_table
+from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
@@ -219,17 +219,10 @@ class _State:
         self._damaged: set[object] = set()
 
     def stands(self, table: str, layer: int | None) -> bool:
-        """Whether the table is there, of this lineage, made from what its inputs hold now, and passed its checks."""
+        """Whether it can be read, and the world outside is still as it was when it was made."""
         key = None if layer is None else self._wanted.key(layer)
         path = self._store.path(self._wanted.study.name, table, key)
-        try:
-            facts = self._store.current_facts(path, self._lineages[table])
-        except TableError as error:
-            if isinstance(error, UnreadableTable) and path not in self._damaged:
-                self._damaged.add(path)
-                _LOG.warning("%s Where it is asked for, it is made again now.", error)
-            return False
-        if not self._is_recorded(table, key):
+        if (facts := self._readable(table, key)) is None:
             return False
         if any(facts.notes.get(note) != now() for note, now in self._must_be_as_noted(table).items()):
             return False
@@ -237,6 +230,18 @@ class _State:
             return True
         explained = set(read_table(path, facts.table)["neuron_index"])
         return explained.issuperset(self._wanted.study.neuron_indices(layer, self._wanted.neurons))
+
+    def _readable(self, table: str, key: str | None) -> TableFacts | None:
+        """Of a table that is there, of this lineage, made from what its inputs hold now, and passed its checks."""
+        path = self._store.path(self._wanted.study.name, table, key)
+        try:
+            facts = self._store.current_facts(path, self._lineages[table])
+        except TableError as error:
+            if isinstance(error, UnreadableTable) and path not in self._damaged:
+                self._damaged.add(path)
+                _LOG.warning("%s Where it is asked for, it is made again now.", error)
+            return None
+        return facts if self._is_recorded(table, key) else None
 
     def _must_be_as_noted(self, table: str) -> Mapping[str, Callable[[], str | None]]:
         """What a file notes of the world outside the study, and how it is now; nothing may be lost."""
@@ -283,14 +288,11 @@ class _State:
         return documents_version(study)
 
     def stands_for_all_layers(self, table: str) -> bool:
-        """Whether it stands and is made from all layers of its inputs that stand."""
+        """Whether it stands and is made from all layers of its inputs that can be read."""
         study, store = self._wanted.study, self._store
-        if not self.stands(table, None):
-            return False
-        facts = store.current_facts(store.path(study.name, table), self._lineages[table])
-        there = [(name, layer) for name in INPUTS[table] for layer in study.layer_indices if self.stands(name, layer)]
-        paths = [store.path(study.name, name, self._wanted.key(layer)) for name, layer in there]
-        return {store.name(path) for path in paths} == set(facts.inputs)
+        facts, keys = self._readable(table, None), map(self._wanted.key, study.layer_indices)
+        there = [(name, key) for key in keys for name in INPUTS[table] if self._readable(name, key) is not None]
+        return facts is not None and {store.name(store.path(study.name, *each)) for each in there} == set(facts.inputs)
 
     def _is_recorded(self, table: str, key: str | None) -> bool:
         """Whether Dagster knows of it, and of no blocking check that failed."""

@@ -119,25 +119,24 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
-    def _who_explains_can_revise(self) -> "Study":
+    def _who_explains_can_revise_and_list(self) -> "Study":
         if self.revises and not isinstance(self.explainer, RulesExplainer | AskedExplainer):
             raise ValueError(
                 f"revision.rounds: the explainer {self.explainer.provider} cannot revise; `rules` and models can"
             )
         if self.revises_by_asking and self.revision.counterexamples % 2:
             raise ValueError("revision.counterexamples: a model writes as many of either kind; write an even number")
+        sees_groups = self.explainer.provider not in {"written", "planted"} and getattr(self.explainer, "shown_top", 1)
+        if self.lists_meanings and not sees_groups:
+            raise ValueError(
+                "meanings.most: the explainer must see top excerpts (`shown_top`), which are parted"
+            )
         return self
 
     @model_validator(mode="after")
     def _it_is_compared_with_others(self) -> "Study":
         if self.name in self.compare_with:
             raise ValueError("compare_with: a study has nothing to be compared with in itself; name others")
-        return self
-
-    @model_validator(mode="after")
-    def _who_explains_sees_excerpts(self) -> "Study":
-        if self.lists_meanings and self.explainer.provider in {"written", "planted"}:
-            raise ValueError(f"meanings.most: the explainer {self.explainer.provider} can explain no group of excerpts")
         return self
 
     @model_validator(mode="after")

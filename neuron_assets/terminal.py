@@ -50,7 +50,7 @@ def score_tables(summary: pl.DataFrame, title: str, author: str, twin: pl.DataFr
     there = set(summary["sample"])
     tables = (_table_of(summary, author, twin, sample) for sample in _SAMPLES if sample in there)
     told = "\n".join([*_gains(summary), _references(summary)])
-    return Group(title, "", *(part for table in tables for part in (table, "")), told)
+    return Group(Text(title), "", *(part for table in tables for part in (table, "")), Text(told))
 
 
 def _table_of(summary: pl.DataFrame, author: str, twin: pl.DataFrame | None, sample: str) -> Table:

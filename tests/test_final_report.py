@@ -19,7 +19,8 @@ from neuron_assets.method.controls import CONTROLS
 from neuron_assets.project import Project
 from neuron_assets.running import Run, Wanted, materialize
 from neuron_assets.study import Study, read_study
-from tests.scenario import STUDY, make_project, write_study
+from tests.polite_server import asking, polite_server
+from tests.scenario import ALL_MAY_FAIL, STUDY, make_project, write_study
 from tests.served_tables import LAYERS, make, path_of, read
 
 SPLITS = {**dict(STUDY["splits"]), "calibration": {"top": 4, "random": 6}, "test": {"top": 4, "random": 5}}  # type: ignore[call-overload]
@@ -145,7 +146,7 @@ def test_other_explanations_open_it_only_where_a_person_says_so_and_every_look_s
     assert report(changed).looks.equals(looks)
 
 
-def test_the_test_pool_of_another_corpus_was_not_opened(changed: World) -> None:
+def test_another_corpus_shares_documents_with_the_first_and_is_another_look(changed: World) -> None:
     project, study = changed
     folder = project.study_files()[study.name].parent / "texts"
     (folder / "24.txt").write_text("One more document was written since, about loaders and caches.\n" * 8, "utf-8")
@@ -153,7 +154,37 @@ def test_the_test_pool_of_another_corpus_was_not_opened(changed: World) -> None:
     with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
         materialize(Wanted(study, LAYERS), instance, resources, lambda _run: None)
 
-    assert report(changed).looks["opening"].to_list() == [1, 1]
+    with pytest.raises(PoolWasOpened):
+        report(changed)
+    assert report(changed, again=True).looks["opening"].to_list() == [1, 1, 2, 2]
+
+
+def test_the_same_texts_scored_otherwise_are_another_look(tmp_path: Path) -> None:
+    world = make_project(tmp_path, splits=SPLITS, layers=list(LAYERS))
+    make(*world)
+    report(world)
+    other = make_project(tmp_path, splits=SPLITS, layers=list(LAYERS), scoring={"top": 2, "random": 3, "draws": 100})
+    make(*other)
+
+    with pytest.raises(PoolWasOpened):
+        report(other)
+
+
+def test_a_model_that_simulates_is_asked_once_and_the_report_can_be_read_again(tmp_path: Path) -> None:
+    with polite_server() as server:
+        world = make_project(tmp_path, splits=SPLITS, layers=list(LAYERS), **asking(server.url), checks=ALL_MAY_FAIL)
+        make(*world)
+        n_before = server.n_requests
+        first = report(world)
+        n_asked = server.n_requests - n_before
+        runs: list[Run] = []
+        second = report(world, runs=runs)
+
+        assert n_asked > 0
+        assert server.n_requests == n_before + n_asked
+    assert runs == []
+    assert second.looks.equals(first.looks)
+    assert second.scores.equals(first.scores)
 
 
 def test_it_is_written_down_before_anything_is_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +214,9 @@ def test_a_study_that_is_not_whole_is_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "tiny" / "openings.parquet").exists()
 
 
-def test_a_study_that_keeps_too_little_of_test_is_not_opened(tmp_path: Path) -> None:
-    world = make_project(tmp_path, splits={**SPLITS, "test": {"top": 2, "random": 5}}, layers=list(LAYERS))
+@pytest.mark.parametrize("kept", [{"top": 2, "random": 5}, {"top": 3, "random": 2}])
+def test_a_study_that_keeps_too_little_of_test_is_not_opened(tmp_path: Path, kept: dict[str, int]) -> None:
+    world = make_project(tmp_path, splits={**SPLITS, "test": kept}, layers=list(LAYERS))
     make(*world)
     with pytest.raises(NothingKeptOfTest, match="at least 3"):
         report(world)

@@ -26,6 +26,7 @@ from neuron_assets.language_models.ledger import OBSERVATION
 from neuron_assets.language_models.local_identity import who_is
 from neuron_assets.language_models.model import LanguageModel
 from neuron_assets.language_models.open_batches import OpenBatches
+from neuron_assets.language_models.pooling import pooling_of
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.server_settings import ServerSettings, address_of, check_server
 from neuron_assets.method.questions import Question
@@ -186,7 +187,7 @@ class RequestDesk:
         """Who judges now, by who is observed to answer; raises LanguageModelError."""
         asked = [self._who(study, study.judge, study.judge_identity)] if study.scoring.asks_judge else []
         if study.encoder is not None and study.scoring.embeds:
-            asked.append(encoder_identity(who_is(study.encoder.model, study.encoder.revision)))
+            asked.append(encoder_identity(study.encoder))
         return " + ".join(asked)
 
     def _who(self, study: Study, section: Explainer | Simulator | Judge, identity: str) -> str:
@@ -262,9 +263,10 @@ def _called(section: HostedSection) -> str:
     return f"{section.model}@{address_of(section.base_url)}"
 
 
-def encoder_identity(who: str) -> str:
-    """Of a sentence-embedding model; `who` is its name and the digest of its files, or its commit."""
-    return f"embedding/1?model={who}"
+def encoder_identity(section: EncoderSection) -> str:
+    """All that a vector depends on beside the text; raises UnusableModel."""
+    who, pooling = who_is(section.model, section.revision), pooling_of(section.model, section.revision)
+    return f"embedding/1?model={who}&pooling={pooling}"
 
 
 def open_encoder(section: EncoderSection) -> "SentenceEncoder":

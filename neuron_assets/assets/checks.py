@@ -109,8 +109,8 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "neuron_statistics": ("schema", "complete"),
     "explanations": ("schema", "complete", "failures"),
     "counterexamples": ("schema", "complete"),
-    "revised_explanations": ("schema", "complete", "failures"),
-    "meanings": ("schema", "complete", "failures"),
+    "revised_explanations": ("schema", "complete"),  # without them the first explanations stand
+    "meanings": ("schema", "complete"),
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),

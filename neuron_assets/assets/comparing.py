@@ -86,7 +86,9 @@ def _measures(study: Study) -> Mapping[str, object]:
     return {
         **{f"scoring.{name}": getattr(scoring, name) for name in ("top", "random")},
         **({"scoring.calibration": scoring.calibration} if scoring.calibrates else {}),
-        **({"judge": study.judge_identity, "judging": study.judging} if scoring.judged else {}),
+        **({"judging": study.judging} if scoring.judged else {}),
+        **({"judge": study.judge_identity} if scoring.asks_judge else {}),
+        **({"encoder": study.encoder} if scoring.embeds else {}),
     }
 
 

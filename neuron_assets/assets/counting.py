@@ -86,7 +86,7 @@ def _count(
         too_broad = {what for _, what in asked} if study.controls.over_broad else ()
         n_questions += (n_texts(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
     is_known = all(asked is not None for asked in known.values())
-    return Count(n_questions, is_known and not study.lists_meanings)  # not every neuron has every list
+    return Count(n_questions, is_known and not study.n_further)  # not every neuron has every list, or another text
 
 
 def _simulated(study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]) -> _Asked | None:

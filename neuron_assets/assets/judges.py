@@ -77,7 +77,7 @@ def open_judges(study: Study, desk: RequestDesk, errand: Errand, simulations: pl
         asked = stack.enter_context(open_judge(study, desk, errand, simulations)) if asks else None
         if study.encoder is not None and study.scoring.embeds:
             encoder = open_encoder(study.encoder)
-            alike = Judge(encoder_identity(encoder.who), partial(judge_by_similarity, encoder))
+            alike = Judge(encoder_identity(study.encoder), partial(judge_by_similarity, encoder))
         yield Bench(asked, alike)
 
 

@@ -14,7 +14,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import few_failures, has_all, neurons
+from neuron_assets.assets.checks import has_all, neurons
 from neuron_assets.assets.explainers import is_no_fault, open_explainer
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.run_tags import tag_run
@@ -65,12 +65,9 @@ def meanings_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         frame = meanings_frame(explainer.identity, list(_explained(parted, answers)))
         facts |= _counts(frame) | made_by(frame) | seconds_since(began)
         context.add_asset_metadata(facts, asset_key(study, "meanings"), context.partition_key)
-        expected, judged = _lists_of(wanted, study.meanings.most), frame.filter(~is_no_fault())
-        failures = few_failures(judged, frame.height - judged.height, study.checks.most_failures)
+        expected = _lists_of(wanted, study.meanings.most)
         notes = asking_notes(explainer.identity, n_lost)
-        yield from hand_over(
-            context, study, "meanings", frame, lambda rows: [has_all(rows, expected), failures], notes=notes
-        )
+        yield from hand_over(context, study, "meanings", frame, lambda rows: [has_all(rows, expected)], notes=notes)
 
     return meanings
 

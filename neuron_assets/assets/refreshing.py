@@ -44,6 +44,11 @@ HANGS_ON: Mapping[str, tuple[Role, ...]] = {
     "metrics": ("explainer", "simulator"),
 }
 """The roles whose work each table of a layer is."""
+MADE_WITH: Mapping[str, str] = {
+    **dict.fromkeys(("counterexamples", "revised_explanations", "meanings"), "explanations"),
+    **dict.fromkeys(("judgements", "ablations"), "metrics"),
+}
+"""Tables that a study may ask for later on, and what shows that their layer was made."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "layer_summary": ("scores",),
     "trends": ("scores",),
@@ -109,7 +114,9 @@ class MadeByAnother(Condition[dg.AssetKey]):
             for layer, made in recorded(instance, dg.AssetKey([study, table])).items()
             if any(made.is_behind(role, seen[role]) for role in HANGS_ON[table])
         } & set(context.candidate_subset.expensively_compute_partition_keys())
-        layers &= recorded(instance, key).keys()  # a layer that was never made stays so
+        # A layer that was never made stays so; a table that the study asks for since then is made for those below it.
+        beside = dg.AssetKey([study, MADE_WITH.get(self.table, self.table)])
+        layers &= recorded(instance, key).keys() | recorded(instance, beside).keys()
         return dg.AutomationResult(context, view.get_subset_from_partition_keys(key, context.partitions_def, layers))
 
 

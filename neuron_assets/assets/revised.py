@@ -12,8 +12,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import few_failures, has_all, rounds_of
-from neuron_assets.assets.explainers import is_no_fault
+from neuron_assets.assets.checks import has_all, rounds_of
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.revisers import Measuring, open_reviser
@@ -62,12 +61,10 @@ def revised_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         for table, facts in zip(REVISED, (_found(found), _changed(rounds, explanations) | asking), strict=True):
             context.add_asset_metadata(facts | whose, asset_key(study, table), context.partition_key)
         expected = rounds_of(explanations["neuron_index"].unique().sort().to_list(), study.revision.rounds)
-        judged = revised.filter(~is_no_fault())
-        failures = few_failures(judged, revised.height - judged.height, study.checks.most_failures)
         notes = [asking_notes(reviser.identity, n) if study.revises_by_asking else None for n in (0, n_lost)]
         yield from hand_over(context, study, REVISED[0], found, lambda rows: [has_all(rows, expected)], notes=notes[0])
         yield from hand_over(
-            context, study, REVISED[1], revised, lambda rows: [has_all(rows, expected), failures], notes=notes[1]
+            context, study, REVISED[1], revised, lambda rows: [has_all(rows, expected)], notes=notes[1]
         )
 
     return revised_explanations

@@ -47,7 +47,6 @@ from neuron_assets.study import Study
 from neuron_assets.tables.explained import (
     Scored,
     of_chosen,
-    of_explainer,
     reported,
     scores_frame,
     simulated_matrix,
@@ -194,7 +193,7 @@ def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, before: 
     limits, lookups = study.checks, [name for name in LOOKUPS if name in study.scoring.scorers]
     without_text = candidates.filter(is_no_fault())
     # At the natural rate a neuron that is hardly ever active has no score, whatever is said of it.
-    judged = of_explainer(frame).filter(pl.col("sample") != "natural_rate")
+    judged = of_chosen(frame).filter(pl.col("sample") != "natural_rate")
     n_left_out = judged.height
     judged = judged.join(without_text, on=("neuron_index", "candidate"), how="anti")
     n_left_out -= judged.height

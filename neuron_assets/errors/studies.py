@@ -61,19 +61,19 @@ class NotReadyForFinal(StudyError):
 
 
 class NothingKeptOfTest(StudyError):
-    def __init__(self, study: str, top: int) -> None:
+    def __init__(self, study: str, top: int, random: int) -> None:
         super().__init__(
             f"{study} keeps too few excerpts of the pool `test` for a final report. Under `splits.test` let `top` be "
-            f"at least {top} (`scoring.top`) and `random` at least 1, and materialize again."
+            f"at least {top} and `random` at least {random}, as `scoring` says, and materialize again."
         )
 
 
 class PoolWasOpened(StudyError):
     def __init__(self, study: str, first: datetime) -> None:
         super().__init__(
-            f"`test` of {study} was opened on {first:%Y-%m-%d %H:%M} UTC, for other explanations than stand now. What "
-            "is chosen after such a look is not judged by it any more. With --again it is opened once more, and every "
-            "report says how often it was."
+            f"`test` of {study} was opened on {first:%Y-%m-%d %H:%M} UTC, for other explanations, models or settings "
+            "than stand now, or over another corpus. What is chosen after such a look is not judged by it any more. "
+            "With --again it is opened once more, and every report says how often it was."
         )
 
 

@@ -1,14 +1,12 @@
 """A Hugging Face sentence-embedding model in this process: texts as vectors of length 1.
 
 Weights are read from safetensors only, and no code that stands beside them is run. Here: loading it, and one vector a
-text, pooled as the model's folder says (`1_Pooling/config.json` of the library sentence-transformers), else by the mean
-over its tokens. Not here: what is compared with what (`assets/judges.py`), models that write (`local.py`).
+text. Not here: how it is pooled (`pooling.py`), what is compared with what (`assets/similarity.py`), models that write
+(`local.py`).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,11 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
-from transformers.utils.hub import cached_file
 
 from neuron_assets.errors import UnusableModel
 from neuron_assets.language_models.local_identity import who_is
+from neuron_assets.language_models.pooling import Pooling, pooling_of
 
-_POOLING = "1_Pooling/config.json"
 _LONGEST = 512
 """Tokens, where a model does not say how many it reads: the rest of a text is cut off."""
 
@@ -34,8 +31,7 @@ class SentenceEncoder:
     """The name, and the sha256 of the files or the revision that they were taken from."""
     model: PreTrainedModel
     tokenizer: Any
-    by_first_token: bool
-    """Else by the mean over the text's tokens."""
+    pooling: Pooling
     texts_at_once: int = 32
 
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "text width"]:
@@ -55,7 +51,9 @@ class SentenceEncoder:
         with torch.inference_mode():
             hidden = self.model(**batch).last_hidden_state.float()
         is_text = batch["attention_mask"].unsqueeze(-1).float()
-        pooled = hidden[:, 0] if self.by_first_token else (hidden * is_text).sum(1) / is_text.sum(1).clamp(min=1.0)
+        pooled = (
+            hidden[:, 0] if self.pooling == "first_token" else (hidden * is_text).sum(1) / is_text.sum(1).clamp(min=1.0)
+        )
         return np.asarray(torch.nn.functional.normalize(pooled, dim=1).cpu().numpy())
 
 
@@ -65,6 +63,7 @@ def open_sentence_encoder(name: str, *, device: str = "cpu", revision: str | Non
     Raises UnusableModel where there is none, where it needs code of its own, where a part of its weights is missing, or
     where it pools in a way that is not known here.
     """
+    pooling = pooling_of(name, revision)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
@@ -80,21 +79,10 @@ def open_sentence_encoder(name: str, *, device: str = "cpu", revision: str | Non
         )
         model, loading = loaded
         model = model.eval().requires_grad_(requires_grad=False).to(device)
-        by_first_token = _by_first_token(name, revision)
     except (OSError, ValueError, RuntimeError, AssertionError, KeyError, SafetensorError) as error:
         raise UnusableModel(name, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if missing := [key for key in loading["missing_keys"] if not key.startswith("pooler.")]:  # it is not asked
         raise UnusableModel(name, f"its files lack {len(missing)} of its weights")
-    return SentenceEncoder(who_is(name, revision), model, tokenizer, by_first_token)
-
-
-def _by_first_token(name: str, revision: str | None) -> bool:
-    """Raises ValueError where the folder asks for another way than the first token or the mean."""
-    found = cached_file(name, _POOLING, revision=revision, _raise_exceptions_for_missing_entries=False)
-    if found is None:
-        return False
-    pooling = json.loads(Path(found).read_text(encoding="utf-8"))
-    ways = sorted(key for key, is_on in pooling.items() if key.startswith("pooling_mode_") and is_on is True)
-    if ways not in (["pooling_mode_cls_token"], ["pooling_mode_mean_tokens"]):
-        raise ValueError(f"{_POOLING} asks for {', '.join(ways) or 'nothing'}; known are the first token and the mean")
-    return ways == ["pooling_mode_cls_token"]
+    if model.config.is_encoder_decoder:
+        raise UnusableModel(name, "it has a decoder, which needs a text of its own")
+    return SentenceEncoder(who_is(name, revision), model, tokenizer, pooling)

@@ -29,35 +29,46 @@ def stand_of(candidates: pl.DataFrame, scores: pl.DataFrame) -> Stand:
     return Stand(stands.height, content_hash(stands.select("neuron_index", "explanation", "failure")))
 
 
-def looks_at(openings: pl.DataFrame, excerpts: str) -> pl.DataFrame:
-    """Those at the `test` pool of these excerpts: another corpus has another one, which nobody has seen."""
-    return openings.filter(pl.col("excerpts") == excerpts)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that decides what a look at `test` shows: another of these is another look."""
+
+    excerpts: str
+    """Content hash of `excerpts`."""
+    lineage: str
+    """Of `final_scores`."""
+    explainer: str
+    simulator: str
+    """Who they were observed to be."""
+    stands: Mapping[int, Stand]
+    """By layer."""
 
 
-def is_last(looks: pl.DataFrame, stands: Mapping[int, Stand]) -> bool:
-    """Whether the last look was at these texts in all these layers."""
-    last = looks.filter(pl.col("opening") == looks["opening"].max())
-    return dict(last.select("layer_index", "stand").iter_rows()) == {
-        layer: stand.texts for layer, stand in stands.items()
-    }
+def is_last(openings: pl.DataFrame, look: Look) -> bool:
+    """Whether the last look was this one."""
+    last = openings.filter(pl.col("opening") == max(openings["opening"], default=0))
+    return openings.height > 0 and last.drop("opening", "opened_at").equals(_rows(look))
 
 
-def opening_rows(  # noqa: PLR0913, PLR0917  # all that is to be known of a look
-    looks: pl.DataFrame, stands: Mapping[int, Stand], now: datetime, excerpts: str, explainer: str, simulator: str
-) -> pl.DataFrame:
+def opening_rows(openings: pl.DataFrame, look: Look, now: datetime) -> pl.DataFrame:
     """One more look after these, a row a layer."""
-    number = max(looks["opening"], default=0) + 1
+    number, columns = max(openings["opening"], default=0) + 1, empty("openings").schema
+    when = {"opening": pl.lit(number, pl.Int32), "opened_at": pl.lit(now, columns["opened_at"])}
+    return _rows(look).with_columns(**when).select(columns.names())
+
+
+def _rows(look: Look) -> pl.DataFrame:
     rows = [
         {
-            "opening": number,
             "layer_index": layer,
-            "opened_at": now,
-            "excerpts": excerpts,
+            "excerpts": look.excerpts,
+            "lineage": look.lineage,
             "n_neurons": stand.n_neurons,
             "stand": stand.texts,
-            "explainer": explainer,
-            "simulator": simulator,
+            "explainer": look.explainer,
+            "simulator": look.simulator,
         }
-        for layer, stand in sorted(stands.items())
+        for layer, stand in sorted(look.stands.items())
     ]
-    return pl.DataFrame(rows, empty("openings").schema)
+    schema = {name: dtype for name, dtype in empty("openings").schema.items() if name not in {"opening", "opened_at"}}
+    return pl.DataFrame(rows, schema)

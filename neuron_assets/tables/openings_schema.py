@@ -12,12 +12,13 @@ from neuron_assets.tables.table_models import Table
 
 
 class Openings(Table):
-    """When a person opened the pool `test` for a final report, and for which explanations. Rows are only added."""
+    """When a person opened the pool `test` for a final report, and for what. Rows are only added."""
 
-    opening: pl.Int32 = pa.Field(ge=1, description="First, second ... look at this pool; only the first is final.")
+    opening: pl.Int32 = pa.Field(ge=1, description="First, second ... look; only the first is final.")
     layer_index: pl.Int32 = pa.Field(ge=0, description="Layer, from 0.")
     opened_at: Annotated[pl.Datetime, "us", "UTC"] = pa.Field(description="When; the one time in all tables.")
     excerpts: pl.String = pa.Field(description="Content hash of `excerpts`: whose `test` it was.")
+    lineage: pl.String = pa.Field(description="Of `final_scores`: how it was scored.")
     n_neurons: pl.Int32 = pa.Field(ge=0, description="Neurons that are reported.")
     stand: pl.String = pa.Field(description="Hash of the texts that stand for them.")
     explainer: pl.String = pa.Field(description="Who wrote these.")

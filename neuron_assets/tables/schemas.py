@@ -277,7 +277,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
     "final_simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "final_scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
-    "openings": ("opening", "layer_index", "excerpts"),
+    "openings": ("opening", "layer_index"),
     "layer_summary": ("layer_index", "author", "scorer", "sample"),
     "trends": ("trend", "sample", "author", "layer_index", "bin"),
     "comparison": ("baseline", "study", "layer_index", "scorer", "sample", "metric"),

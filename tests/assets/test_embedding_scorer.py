@@ -47,7 +47,7 @@ def test_an_excerpt_s_number_is_its_likeness_to_the_text(world: World, tmp_path:
     for row in rows.sample(20, seed=0).to_dicts():
         text, excerpt = encoder.encode([row["explanation"], "".join(row["tokens"])])
         assert row["probability"] == pytest.approx((1 + float(text @ excerpt)) / 2, abs=1e-5)
-        assert row["judge"] == f"embedding/1?model={encoder.who}"
+        assert row["judge"] == f"embedding/1?model={encoder.who}&pooling=mean"
 
 
 def test_the_score_is_the_share_of_pairs_in_the_right_order(world: World) -> None:

@@ -181,7 +181,7 @@ def test_what_changes_a_list_changes_the_lineage_from_there_on(tmp_path: Path, c
 
 
 def test_who_sees_no_excerpts_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(InvalidStudy, match="the explainer written can explain no group"):
+    with pytest.raises(InvalidStudy, match="the explainer must see top excerpts"):
         study_with(tmp_path, meanings=MEANINGS, explainer={"provider": "written", "file": "texts.yaml"})
 
 

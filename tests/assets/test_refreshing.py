@@ -167,6 +167,16 @@ def test_what_explanations_are_revised_by_is_refreshed_with_them_and_no_longer_w
         assert world.look(NIGHT + 2 * DAY) == {}
 
 
+def test_tables_that_the_study_asks_for_since_then_are_made_with_what_needs_them(world: World) -> None:
+    world.change(explainer=FEWER_RULES, revision={"rounds": 1}, meanings={"most": 2})
+    world.tick()
+    requested = world.look(NIGHT)
+
+    new = ["counterexamples", "meanings", "revised_explanations"]
+    assert requested == all_of("L01", "L02") | {table: ["L01", "L02"] for table in new}
+    world.refreshed(requested)
+
+
 def test_another_simulator_leaves_the_explanations_alone(world: World) -> None:
     study = read_study(world.path)
 

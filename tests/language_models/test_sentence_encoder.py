@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from neuron_assets.errors import UnusableModel
 from neuron_assets.language_models.local_identity import who_is
+from neuron_assets.language_models.pooling import pooling_of
 from neuron_assets.language_models.sentence_encoder import open_sentence_encoder
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "rain", "fell", "on", "roofs", "a", "list", "of", "numbers")
@@ -100,3 +102,23 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UnusableModel):
         open_sentence_encoder(str(folder))
+
+
+def test_a_layer_after_pooling_is_refused_not_left_out(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "encoder", "mean_tokens")
+    modules = [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Normalize")]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert pooling_of(str(folder)) == "mean"
+
+    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "sentence_transformers.models.Dense"}]))
+    with pytest.raises(UnusableModel, match="Dense"):
+        open_sentence_encoder(str(folder))
+
+
+def test_where_nobody_can_tell_how_it_pools_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_arguments: object, **_options: object) -> None:
+        raise LocalEntryNotFoundError("the hub cannot be asked")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    with pytest.raises(UnusableModel, match="how it pools cannot be read"):
+        pooling_of("somebody/encoder")
