@@ -17,6 +17,8 @@ from tests.language_models.misbehaving_server import MisbehavingServer, refusal
 from tests.polite_server import answer, asking, is_a_probe, polite_server
 from tests.scenario import ALL_MAY_FAIL, make_project
 
+pytestmark = pytest.mark.slow
+
 LAYER = 1
 
 

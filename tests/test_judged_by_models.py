@@ -31,6 +31,8 @@ from tests.polite_server import characters, is_a_probe
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project
 from tests.served_tables import LAYERS, make, metadata, path_of, read
 
+pytestmark = pytest.mark.slow
+
 PERCENT = {"answer": "percent", "shown_at_once": 3}
 ASKED = re.compile(r"Excerpt \d+:\n<start>\n(.*)\n<end>")
 SCORERS = ("detection", "fuzzing")

@@ -27,6 +27,8 @@ from tests.language_models.misbehaving_server import MODEL, MisbehavingServer
 from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import make_project, write_study
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "http://127.0.0.1:9/v1"
 PRICES = {MODEL: {"tokens_in": 2.0, "tokens_out": 8.0}}
 

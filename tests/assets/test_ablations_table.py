@@ -25,6 +25,8 @@ from tests.served_tables import LAYERS, make, metadata, path_of, read
 from tests.subjects.plain_passes import said
 from tests.test_units import DIRECTIONS, write_directions
 
+pytestmark = pytest.mark.slow
+
 World = tuple[Project, Study]
 SCORERS = ("simulation", "unigram_lookup")
 KEYS = ["layer_index", "neuron_index", "candidate", "excerpt_index"]

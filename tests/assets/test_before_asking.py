@@ -18,6 +18,8 @@ from tests.language_models.misbehaving_server import MODEL, MisbehavingServer
 from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import make_project
 
+pytestmark = pytest.mark.slow
+
 PRICES = {MODEL: {"tokens_in": 2.0, "tokens_out": 8.0}}
 LAYER = "L01"
 

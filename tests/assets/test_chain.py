@@ -23,6 +23,8 @@ from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
 from tests.scenario import make_project, write_study
 
+pytestmark = pytest.mark.slow
+
 LAYERS = (1, 2, 3)
 BLOCKING = {name for name, check in CHECKS.items() if check.blocking}
 IN_PLACES_OF_THEIR_OWN = {

@@ -36,6 +36,8 @@ from neuron_assets.tables.store import TableStore
 from tests.scenario import make_project
 from tests.served_tables import make
 
+pytestmark = pytest.mark.slow
+
 KEY = "L02"
 SHUFFLED, NONE = (ControlsSection(shuffled=shuffled, over_broad=False) for shuffled in (True, False))
 Tables = Mapping[str, pl.DataFrame]

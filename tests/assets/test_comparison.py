@@ -30,6 +30,8 @@ from tests.polite_server import asking, polite_server
 from tests.scenario import ALL_MAY_FAIL, STUDY, assets_of, make_project, write_study
 from tests.served_tables import LAYERS, make
 
+pytestmark = pytest.mark.slow
+
 PRICE = {"tokens_in": 1.0, "tokens_cached": 1.0, "tokens_out": 10.0}
 """For a million."""
 SCORING = {**dict(STUDY["scoring"]), "scorers": ["simulation", "calibrated"]}  # type: ignore[call-overload]

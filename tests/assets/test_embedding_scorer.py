@@ -15,6 +15,8 @@ from tests.language_models.test_sentence_encoder import write_encoder
 from tests.scenario import STUDY, make_project
 from tests.served_tables import LAYERS, make, path_of, read
 
+pytestmark = pytest.mark.slow
+
 SPLITS = {**dict(STUDY["splits"]), "valid": {"top": 8, "random": 12}, "natural": 30}  # type: ignore[call-overload]
 SCORING = {"top": 3, "random": 3, "draws": 100}
 KEYS = ["layer_index", "neuron_index", "candidate"]

@@ -27,6 +27,8 @@ from tests.language_models.misbehaving_server import MisbehavingServer
 from tests.polite_server import asking, characters, is_a_probe, is_about_simulating, polite_server
 from tests.scenario import CORPUS, make_project, write_study
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "http://127.0.0.1:9/v1"
 PRICES = {"parrot-1": {"tokens_in": 2.0, "tokens_cached": 0.5, "tokens_out": 8.0}}
 

@@ -18,6 +18,8 @@ from neuron_assets.study import Study
 from neuron_assets.subjects.hooked import HookedSubject
 from tests.scenario import make_project
 
+pytestmark = pytest.mark.slow
+
 LAYERS = ("L01", "L02", "L03")
 ONE_LAYER: dict[str, Any] = {"most_memory_gb": 1e-6}
 EVERY_BATCH: dict[str, Any] = {"checkpoint_minutes": 0, "batch_size": 16}

@@ -15,6 +15,8 @@ from neuron_assets.tables.parquet import read_facts, read_table, write_table
 from tests.scenario import make_project
 from tests.served_tables import ENDING, LAYERS, make, metadata, path_of, read
 
+pytestmark = pytest.mark.slow
+
 SCORERS = ["simulation", "unigram_lookup"]
 
 

@@ -20,6 +20,8 @@ from neuron_assets.tables.rows import corpus, neuron_records
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project, write_study
 from tests.served_tables import LAYERS, make, path_of, read
 
+pytestmark = pytest.mark.slow
+
 PLAIN = ("simulation", "unigram_lookup", "bigram_lookup")
 JUDGED = (*PLAIN, "detection", "fuzzing")
 SPLITS = {**dict(STUDY["splits"]), "natural": 16}  # type: ignore[call-overload]

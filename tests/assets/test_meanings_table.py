@@ -20,6 +20,8 @@ from tests.polite_server import asking, polite_server
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project
 from tests.served_tables import LAYERS, make, metadata, path_of, read
 
+pytestmark = pytest.mark.slow
+
 MEANINGS = {"most": 3, "fewest_excerpts": 2}
 NEURON = ["layer_index", "neuron_index"]
 LIST = [*NEURON, "n_meanings"]

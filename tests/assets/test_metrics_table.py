@@ -12,6 +12,8 @@ from neuron_assets.study import Study
 from tests.scenario import STUDY, make_project
 from tests.served_tables import ENDING, LAYERS, make, path_of, read
 
+pytestmark = pytest.mark.slow
+
 SCORERS = ("simulation", "unigram_lookup", "bigram_lookup")
 N_NATURAL = 8
 FEW_ARE_ENOUGH = {"active_share": 0.02}

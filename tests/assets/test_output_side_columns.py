@@ -22,6 +22,8 @@ from tests.served_tables import LAYERS, make, path_of, read
 from tests.subjects.small_models import byte_level, small_config, small_model, write_model
 from tests.test_units import DIRECTIONS, write_directions
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ("pushes_up", "pushes_up_weights", "pushes_down", "pushes_down_weights")
 N_NEURONS = 768
 World = tuple[Project, Study]

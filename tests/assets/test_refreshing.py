@@ -22,6 +22,8 @@ from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import make_project
 from tests.served_tables import ENDING, make
 
+pytestmark = pytest.mark.slow
+
 BY_EXPLAINER = ("candidates", "explanations", "scores", "simulations")
 SUMMARIES = {table: ["all"] for table in ENDING}
 NIGHT = dt.datetime(2026, 1, 5, 3, 0, 30, tzinfo=dt.UTC)

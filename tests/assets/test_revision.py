@@ -16,6 +16,8 @@ from tests.polite_server import asking, polite_server
 from tests.scenario import ALL_MAY_FAIL, STUDY, make_project
 from tests.served_tables import ENDING, LAYERS, make, path_of, read
 
+pytestmark = pytest.mark.slow
+
 ROUNDS, MOST = 2, 3
 NEURON = ["layer_index", "neuron_index"]
 CANDIDATE = [*NEURON, "candidate"]

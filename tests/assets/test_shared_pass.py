@@ -19,6 +19,8 @@ from neuron_assets.project import Project
 from neuron_assets.study import Study
 from tests.scenario import make_project
 
+pytestmark = pytest.mark.slow
+
 SCATTERED = ("L01", "L03", "L05")
 
 

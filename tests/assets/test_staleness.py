@@ -17,6 +17,8 @@ from neuron_assets.study import Study, read_study
 from tests.scenario import make_project
 from tests.served_tables import make
 
+pytestmark = pytest.mark.slow
+
 OBSERVED = ("corpus", "subject_model", "explainer_model", "simulator_model")
 CHAIN = [
     *("excerpts", "activations", "neuron_statistics", "explanations", "candidates", "simulations", "scores"),

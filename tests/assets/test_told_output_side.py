@@ -12,6 +12,8 @@ from tests.polite_server import asking, is_a_probe, is_about_simulating, polite_
 from tests.scenario import make_project
 from tests.served_tables import make, read
 
+pytestmark = pytest.mark.slow
+
 N_TOLD = 3
 
 

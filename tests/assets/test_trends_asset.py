@@ -14,6 +14,8 @@ from neuron_assets.tables.parquet import read_facts
 from tests.scenario import make_project
 from tests.served_tables import ENDING, LAYERS, make, path_of, read
 
+pytestmark = pytest.mark.slow
+
 World = tuple[Project, Study]
 PLACE = ["layer_index", "author", "sample"]
 
