@@ -128,9 +128,7 @@ class Study(Section):
             raise ValueError("revision.counterexamples: a model writes as many of either kind; write an even number")
         sees_groups = self.explainer.provider not in {"written", "planted"} and getattr(self.explainer, "shown_top", 1)
         if self.lists_meanings and not sees_groups:
-            raise ValueError(
-                "meanings.most: the explainer must see top excerpts (`shown_top`), which are parted"
-            )
+            raise ValueError("meanings.most: the explainer must see top excerpts (`shown_top`), which are parted")
         return self
 
     @model_validator(mode="after")
