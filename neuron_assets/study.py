@@ -126,8 +126,8 @@ class Study(Section):
             )
         if self.revises_by_asking and self.revision.counterexamples % 2:
             raise ValueError("revision.counterexamples: a model writes as many of either kind; write an even number")
-        sees_groups = self.explainer.provider not in {"written", "planted"} and getattr(self.explainer, "shown_top", 1)
-        if self.lists_meanings and not sees_groups:
+        n_seen = 0 if self.explainer.provider in {"written", "planted"} else getattr(self.explainer, "shown_top", 1)
+        if self.lists_meanings and n_seen == 0:
             raise ValueError("meanings.most: the explainer must see top excerpts (`shown_top`), which are parted")
         return self
 
