@@ -125,7 +125,8 @@ of the candidates that stand for their neurons, and of the controls.
 **Made** from the scores and the statistics of all layers that are there and still stand.
 
 **Look at** the plots under Metadata: `by_depth`, by how often neurons are active (`by_density`), `by_kurtosis`,
-`by_explainer` with the controls beside, `by_revision` where the study revises or chooses, and `by_shares`.
+`by_explainer` with the controls beside, `by_revision` where the study revises or chooses, and `by_shares`. Bins are
+drawn from twenty neurons on.
 
 **Costs** seconds, most of them for the intervals.""",
     "comparison": """

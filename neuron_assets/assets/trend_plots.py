@@ -26,6 +26,8 @@ _REFERENCES = (*CONTROLS, "unigram_lookup", "bigram_lookup")
 _WIDE = 5.2
 """Of a panel, in inches."""
 _MOST_TICKS = 13
+_MOST_NAMED = 6
+"""Layers that a title names; more are counted."""
 _SPREAD = 0.5
 """Between the first and the last author at one place; two places are 1 apart."""
 
@@ -40,7 +42,8 @@ WHAT: Mapping[str, str] = {
 
 def trends_title(study: Study, missing: Sequence[int]) -> str:
     """Whose trends these are, and which layers of the study are not among them."""
-    lacking = f" · without {', '.join(f'L{layer}' for layer in missing)}, which have no scores" if missing else ""
+    named = ", ".join(f"L{layer}" for layer in missing) if len(missing) <= _MOST_NAMED else f"{len(missing)} layers"
+    lacking = f"\nwithout {named}, which have no scores" if missing else ""
     return f"{study.name} · {labels(study, 'trends')}{lacking}"
 
 
