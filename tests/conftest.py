@@ -1,4 +1,7 @@
-"""What all tests share: arrays' axes are checked for real, examples are drawn from a fixed seed, a real PostgreSQL."""
+"""What all tests share: arrays' axes are checked for real, CI skips nothing, and a real PostgreSQL.
+
+Examples are drawn from a fixed seed, and none has a time limit: a commit passes or fails, whenever it is tested.
+"""
 
 import importlib.util
 import os
