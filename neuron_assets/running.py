@@ -7,7 +7,7 @@ summary. Not here: what the runs do (`assets/`). Runs are recorded in the Dagste
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import dagster as dg
@@ -38,11 +38,10 @@ from neuron_assets.assets.specs import (
 )
 from neuron_assets.assets.spending import MADE_BY_ASKING, REQUESTS, asks_a_server, n_requests
 from neuron_assets.assets.study_component import build_study
-from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
-from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, REVISED, lineages, tables_of
 from neuron_assets.study import Study
+from neuron_assets.subject_files import FORWARD_NOTES, SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
@@ -248,10 +247,7 @@ class _State:
         study = self._wanted.study
         notes: dict[str, dict[str, Callable[[], str | None]]] = {
             "excerpts": {DOCUMENTS: lambda: self._documents, TOKENIZER_FILES: lambda: tokenizer_files(study)},
-            **{
-                table: {SUBJECT_FILES: lambda: subject_files(study), UNITS: lambda: units_digest(study)}
-                for table in FORWARD
-            },
+            **{table: {note: partial(now, study) for note, now in FORWARD_NOTES.items()} for table in FORWARD},
             **{table: {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer} for table in _EXPLAINED},
             "revised_explanations": {LOST: lambda: None},
             "simulations": {
