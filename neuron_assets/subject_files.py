@@ -1,14 +1,15 @@
 """Who the subject of a study is by its files, and those of its units; what tables note of them.
 
-Here: digests, and the names of the notes. Not here: opening a subject (`subject_opening.py`), reading files
+Here: digests, the names of the notes, sizes. Not here: opening a subject (`subject_opening.py`), reading files
 (`subjects/model_files.py`, `subjects/unit_files.py`).
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from neuron_assets.study import Study
 from neuron_assets.subject_sections import HuggingFaceSubject
-from neuron_assets.subjects import model_files, unit_files
+from neuron_assets.subjects import bundled, model_files, unit_files
 
 TOKENIZER_FILES = "tokenizer_files"
 """Note of `excerpts`: the digest of the tokenizer of a subject that lies in a folder."""
@@ -56,3 +57,25 @@ def _digest(study: Study, kinds: tuple[str, ...]) -> str | None:
     if not isinstance(subject, HuggingFaceSubject) or not subject.is_folder:
         return None
     return model_files.files_digest(study.folder / subject.model, kinds)
+
+
+def weights_bytes(study: Study) -> int | None:
+    """What a subject's weights take on this machine's disk; None where they are not there, or not known."""
+    folder = _folder(study)
+    return None if folder is None else model_files.weights_bytes(folder)
+
+
+def _folder(study: Study) -> Path | None:
+    """Where the weights lie; nothing is fetched."""
+    subject = study.subject
+    if not isinstance(subject, HuggingFaceSubject):
+        return Path(bundled.__path__[0])
+    if subject.is_folder:
+        return study.folder / subject.model
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(subject.model, revision=subject.revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
