@@ -71,6 +71,10 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
     ├── HomeUnusable            can Dagster keep its own files?
     ├── HistoryUnusable         does Dagster's database server answer?
+    ├── ViewerError             can the viewer be served at this address?
+    │   ├── TokenNeeded
+    │   ├── TokenTooShort
+    │   └── AddressNotServed
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -172,9 +176,11 @@ from neuron_assets.errors.tables import (
     TableError,
     UnreadableTable,
 )
+from neuron_assets.errors.viewing import AddressNotServed, TokenNeeded, TokenTooShort, ViewerError
 
 __all__ = [
     "ActivationsTooLarge",
+    "AddressNotServed",
     "BatchNotDone",
     "BudgetSpent",
     "ChangedInput",
@@ -234,6 +240,8 @@ __all__ = [
     "SubjectOfExperts",
     "SubjectWithoutHead",
     "TableError",
+    "TokenNeeded",
+    "TokenTooShort",
     "TooFewDocuments",
     "TooFewExcerpts",
     "TooManyBadRows",
@@ -253,4 +261,5 @@ __all__ = [
     "UnusableModel",
     "UnusableSubject",
     "UnusableUnits",
+    "ViewerError",
 ]
