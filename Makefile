@@ -1,6 +1,7 @@
 # The doors of the project. Everything happens in .venv; the first call of any of them makes it.
 #
 #   make demo       the bundled study, from text to scored explanations
+#   make view       look at neurons in a browser, http://127.0.0.1:8787
 #   make dev        the Dagster UI on the same data, http://127.0.0.1:3000
 #   make test       formatting, lint, types, import contracts and all tests
 #   make test-fast  the quick tests only
@@ -14,7 +15,7 @@ PORT ?= 3000
 BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: demo dev test test-fast check format bench bench-peers report clean
+.PHONY: demo view dev test test-fast check format bench bench-peers report clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/base
@@ -22,6 +23,9 @@ demo: .venv/base
 
 report: .venv/base
 	$(BIN)/neuron-assets report
+
+view: .venv/base
+	$(BIN)/neuron-assets view
 
 dev: .venv/base
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)

@@ -1,8 +1,8 @@
 """The command line: neuron-assets demo, report, new, materialize, show, summary, studies.
 
 Here: commands, their words and exit codes. Not here: the commands about asking models (`request_commands.py`), about
-what is kept (`keeping_commands.py`), about trends (`trend_commands.py`) and to compare (`comparing_command.py`), the
-final report (`final_command.py`), what they do (`running.py`), how it looks
+what is kept (`keeping_commands.py`), about trends (`trend_commands.py`), to compare (`comparing_command.py`) and to
+view (`view_command.py`), the final report (`final_command.py`), what they do (`running.py`), how it looks
 (`terminal.py`).
 """
 
@@ -26,6 +26,7 @@ from neuron_assets.request_commands import check_layers, estimate, layers_option
 from neuron_assets.sections import NAME
 from neuron_assets.study import Study
 from neuron_assets.trend_commands import trends
+from neuron_assets.view_command import view
 
 if TYPE_CHECKING:
     from neuron_assets.running import Wanted
@@ -67,7 +68,7 @@ def main() -> None:
     """Explains the neurons of a language model, as a Dagster pipeline."""
 
 
-for _command in (compare, estimate, gc, ledger, requests, trends):
+for _command in (compare, estimate, gc, ledger, requests, trends, view):
     main.add_command(_command)
 
 

@@ -1,22 +1,15 @@
-"""Layers as partition keys: L03 is layer 3, with as many digits as the subject's last layer needs, and at least two.
+"""The layers of a study as partitions.
 
-Put here: the naming of partitions. Keep out: which layers a study has (`study.py`).
+Put here: partitions. Keep out: which layers a study has (`study.py`), how they are called (`tables/layer_keys.py`).
 https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 """
 
 import dagster as dg
 
 from neuron_assets.study import Study
+from neuron_assets.tables.layer_keys import layer_index, layer_key
 
-
-def layer_key(layer_index: int, n_layers: int) -> str:
-    """`L03` for layer 3 of 48, `L003` for layer 3 of 120."""
-    return f"L{layer_index:0{max(2, len(str(n_layers - 1)))}d}"
-
-
-def layer_index(key: str) -> int:
-    """3 for `L03`."""
-    return int(key.removeprefix("L"))
+__all__ = ["layer_index", "layer_key", "layer_partitions"]
 
 
 def layer_partitions(study: Study) -> dg.StaticPartitionsDefinition:

@@ -1,0 +1,55 @@
+"""The viewer: a web application over the tables of all studies of a project.
+
+Here: which page answers which URL, and what becomes of an error. Not here: the pages.
+"""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from neuron_assets.errors import (
+    LayerNotInStudy,
+    LayerOutOfRange,
+    LayerWithoutUnits,
+    MissingTable,
+    NeuronAssetsError,
+    NeuronOutOfRange,
+    StudyNotFound,
+)
+from neuron_assets.project import Project
+from neuron_assets.viewer import going, home_page
+from neuron_assets.viewer.guarding import StrictHeaders
+from neuron_assets.viewer.shelf import Shelf
+from neuron_assets.viewer.templating import page
+
+_NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
+
+
+def create_app(project: Project) -> Starlette:
+    """The application; it reads nothing before it is asked."""
+    static = Mount("/-/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    routes: list[BaseRoute] = [static, *going.ROUTES, *home_page.ROUTES]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(StrictHeaders)],
+        exception_handlers={HTTPException: _refused, NeuronAssetsError: _failed},
+    )
+    app.state.shelf = Shelf(project)
+    return app
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = "There is nothing under this address." if error.detail == "Not Found" else error.detail
+    return page(request, "error.html", {"status": error.status_code, "told": told}, error.status_code)
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, _NOT_FOUND) else 500
+    return page(request, "error.html", {"status": status, "told": str(error)}, status)
