@@ -43,7 +43,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   └── OutOfMemory
     ├── ExplanationError        can this explanation be worked with?
     │   ├── UnreadableExplanation
-    │   └── UnequalLengths
+    │   ├── UnequalLengths
+    │   └── InvalidLabel
     ├── LanguageModelError      can a model be asked at all? It ends the run; answers are kept
     │   ├── KeyMissing
     │   ├── KeyRefused
@@ -130,6 +131,7 @@ from neuron_assets.errors.root import NeuronAssetsError
 from neuron_assets.errors.studies import (
     ActivationsTooLarge,
     ExplanationError,
+    InvalidLabel,
     InvalidStudy,
     LayerNotInStudy,
     LayerOutOfRange,
@@ -193,6 +195,7 @@ __all__ = [
     "ForeignLineage",
     "HistoryUnusable",
     "HomeUnusable",
+    "InvalidLabel",
     "InvalidStudy",
     "InvalidTable",
     "KeyMissing",
