@@ -1,6 +1,6 @@
 """What is said of some neurons in one line: the explanation that stands, and its score.
 
-Here: reading these of many neurons at once, and refusing what was made from other activations. Not here: all that is
+Here: reading these of many neurons at once, which have one, and refusing what was made from other activations. Not here: all that is
 known of one neuron (`neuron.py`).
 """
 
@@ -53,6 +53,15 @@ def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Collection
         if row["candidate"] == candidate:
             found.setdefault(row["neuron_index"], Told(row["explanation"], row["failure"], score))
     return found
+
+
+def explained_of_layer(study: OpenStudy, layer_index: int) -> list[int]:
+    """Indices of the neurons that have an explanation; raises UnreadableTable."""
+    texts = study.layer("candidates", layer_index, ("neuron_index", "author", "explanation"))
+    if texts is None:
+        return []
+    own = texts.filter(pl.col("explanation").is_not_null() & ~pl.col("author").is_in(CONTROLS))
+    return own["neuron_index"].unique().sort().to_list()
 
 
 def _rows(

@@ -85,7 +85,9 @@ def _fired(
         tuple(
             sorted(
                 (
-                    Fired(NeuronId(layer_index, unit), token, float(activations[token, unit]), float(shares[token, unit]))
+                    Fired(
+                        NeuronId(layer_index, unit), token, float(activations[token, unit]), float(shares[token, unit])
+                    )
                     for token, unit in zip(*row, strict=True)
                     if shares[token, unit] > 0
                 ),
