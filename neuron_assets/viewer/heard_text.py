@@ -139,11 +139,13 @@ def _listed(
     found: dict[int, Bool[np.ndarray, " unit"]] = {}
     problems = []
     for layer_index in sorted(maxima.keys() & set(wanted.layers)):
-        found[layer_index] = np.full(len(maxima[layer_index]), not wanted.explained)
+        found[layer_index] = np.full(len(maxima[layer_index]), fill_value=True)
         if wanted.explained:
             try:
-                found[layer_index][explained_of_layer(study, layer_index)] = True
+                explained = explained_of_layer(study, layer_index)
+                found[layer_index] = np.isin(np.arange(len(maxima[layer_index])), explained)
             except TableError as error:
+                del found[layer_index]
                 problems.append(f"Explanations of layer {layer_index} are left out: {error}")
     return found, problems
 

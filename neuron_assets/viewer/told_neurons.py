@@ -1,6 +1,6 @@
 """What is said of some neurons in one line: the explanation that stands, and its score.
 
-Here: reading these of many neurons at once, which have one, and refusing what was made from other activations. Not here: all that is
+Here: reading these of many neurons at once, and refusing what was made from other activations. Not here: all that is
 known of one neuron (`neuron.py`).
 """
 
