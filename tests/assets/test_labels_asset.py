@@ -15,6 +15,7 @@ from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 from neuron_assets.tables.label_store import LabelStore
+from neuron_assets.tables.labelled import NOT_TAKEN_IN, OF_NO_CANDIDATE, labels_of
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
 from tests.scenario import make_project
@@ -65,6 +66,8 @@ def test_a_label_is_scored_beside_what_was_there(own: tuple[Project, Study]) -> 
     other_layer = {table: path_of(project, table, 2).read_bytes() for table in CHAIN}
     neuron = explained_neuron(study)
     label(project, neuron)
+    (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", neuron)
+    assert (seen.candidate, seen.scores, seen.waits) == (None, (), NOT_TAKEN_IN)
 
     runs = make(project, study)
 
@@ -94,6 +97,9 @@ def test_a_label_is_scored_beside_what_was_there(own: tuple[Project, Study]) -> 
     assert {table: path_of(project, table, 2).read_bytes() for table in CHAIN} == other_layer
     assert metadata(project, study, "candidates", 1)["by_people"] == 1
     assert "human:Åsa" in set(read(project, "layer_summary")["author"])
+
+    (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", neuron)
+    assert (seen.label.text, seen.candidate, len(seen.scores), seen.waits) == (IN_RULES, last + 1, 3, None)
 
     assert make(project, study) == []
 
@@ -136,10 +142,12 @@ def test_a_label_of_a_neuron_that_is_not_explained_is_no_candidate(own: tuple[Pr
     before = path_of(project, "scores", 1).read_bytes()
     label(project, NeuronId(1, stranger))
     make(project, study)
+    (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", NeuronId(1, stranger))
 
     assert read(project, "labels")["neuron_index"].to_list() == [stranger]
     assert stranger not in set(read(project, "candidates")["neuron_index"])
     assert path_of(project, "scores", 1).read_bytes() == before
+    assert (seen.candidate, seen.scores, seen.waits) == (None, (), OF_NO_CANDIDATE)
     assert make(project, study) == []
 
 
