@@ -43,7 +43,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   └── OutOfMemory
     ├── ExplanationError        can this explanation be worked with?
     │   ├── UnreadableExplanation
-    │   └── UnequalLengths
+    │   ├── UnequalLengths
+    │   └── InvalidLabel
     ├── LanguageModelError      can a model be asked at all? It ends the run; answers are kept
     │   ├── KeyMissing
     │   ├── KeyRefused
@@ -126,6 +127,7 @@ from neuron_assets.errors.root import NeuronAssetsError
 from neuron_assets.errors.studies import (
     ActivationsTooLarge,
     ExplanationError,
+    InvalidLabel,
     InvalidStudy,
     LayerNotInStudy,
     LayerOutOfRange,
@@ -187,6 +189,7 @@ __all__ = [
     "ForeignLineage",
     "HistoryUnusable",
     "HomeUnusable",
+    "InvalidLabel",
     "InvalidStudy",
     "InvalidTable",
     "KeyMissing",
