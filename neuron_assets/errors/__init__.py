@@ -72,6 +72,10 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
     ├── HomeUnusable            can Dagster keep its own files?
     ├── HistoryUnusable         does Dagster's database server answer?
+    ├── ViewerError             can the viewer be served at this address?
+    │   ├── TokenNeeded
+    │   ├── TokenTooShort
+    │   └── AddressNotServed
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -174,9 +178,11 @@ from neuron_assets.errors.tables import (
     TableError,
     UnreadableTable,
 )
+from neuron_assets.errors.viewing import AddressNotServed, TokenNeeded, TokenTooShort, ViewerError
 
 __all__ = [
     "ActivationsTooLarge",
+    "AddressNotServed",
     "BatchNotDone",
     "BudgetSpent",
     "ChangedInput",
@@ -237,6 +243,8 @@ __all__ = [
     "SubjectOfExperts",
     "SubjectWithoutHead",
     "TableError",
+    "TokenNeeded",
+    "TokenTooShort",
     "TooFewDocuments",
     "TooFewExcerpts",
     "TooManyBadRows",
@@ -256,4 +264,5 @@ __all__ = [
     "UnusableModel",
     "UnusableSubject",
     "UnusableUnits",
+    "ViewerError",
 ]
