@@ -23,19 +23,26 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import entrance, going, home_page, text_page
+from neuron_assets.viewer import entrance, going, home_page, neuron_page, text_page
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.subject_room import SubjectRoom
 from neuron_assets.viewer.templating import page
 
+_PAGES = (
+    entrance,
+    going,
+    home_page,
+    neuron_page,
+    text_page,
+)
 _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
 
 
 def create_app(project: Project, access: Access = Access()) -> Starlette:  # noqa: B008 - it is frozen
     """The application; it reads nothing before it is asked."""
     static = Mount(STATIC, StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    routes: list[BaseRoute] = [static, *entrance.ROUTES, *going.ROUTES, *home_page.ROUTES, *text_page.ROUTES]
+    routes: list[BaseRoute] = [static, *(route for each in _PAGES for route in each.ROUTES)]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, access)],
