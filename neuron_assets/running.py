@@ -41,13 +41,12 @@ from neuron_assets.assets.study_component import build_study
 from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
-from neuron_assets.lineage import INPUTS, REVISED, lineages, tables_of
+from neuron_assets.lineage import ALONE, INPUTS, REVISED, lineages, tables_of
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
 _LOG = logging.getLogger(__name__)
-
 _TITLES = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _EXPLAINED = ("explanations", "meanings")
 _BY_LAYER = tuple(table for table in INPUTS if table not in {*FORWARD, *UNPARTITIONED})
@@ -106,7 +105,7 @@ def materialize(
         try:
             make_run(wanted.study, run, instance, assets, resources)
         except NeuronAssetsError as error:
-            if run.tables[-1] == by_layer(wanted.study)[-1]:
+            if run.tables[-1] in by_layer(wanted.study):
                 failed.append(error)
             if error.hits_all_layers or not failed:
                 raise
@@ -194,7 +193,8 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
         stale = [table for table in by_layer(study) if not state.stands(table, layer)]
         if stale:
             outdated = REVISED[0] if stale[0] in REVISED else stale[0]  # one step makes both
-            tables = by_layer(study)[by_layer(study).index(outdated) :]
+            later = by_layer(study)[by_layer(study).index(outdated) :]
+            tables = tuple(table for table in later if table in stale or table not in ALONE)
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)

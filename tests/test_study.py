@@ -143,7 +143,7 @@ def test_other_layers_are_refused(text: str) -> None:
             - {"explanations", "counterexamples", "revised_explanations", "meanings"}
             - {"candidates", "simulations", "judgements"},
         ),
-        ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:-1])),
+        ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:-1]) - {"token_index"}),
         ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:-1])),
         ({"corpus": CORPUS | {"seed": 1}}, set(INPUTS) - {"spending"}),
     ],
