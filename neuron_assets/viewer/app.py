@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from neuron_assets.errors import (
@@ -23,7 +23,7 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import going, home_page
+from neuron_assets.viewer import going, home_page, study_page
 from neuron_assets.viewer.guarding import StrictHeaders
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
@@ -34,14 +34,19 @@ _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy
 def create_app(project: Project) -> Starlette:
     """The application; it reads nothing before it is asked."""
     static = Mount("/-/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    routes: list[BaseRoute] = [static, *going.ROUTES, *home_page.ROUTES]
+    routes: list[BaseRoute] = [static, *going.ROUTES, *home_page.ROUTES, *study_page.ROUTES]
     app = Starlette(
-        routes=routes,
+        routes=sorted(routes, key=_is_of_a_study),
         middleware=[Middleware(StrictHeaders)],
         exception_handlers={HTTPException: _refused, NeuronAssetsError: _failed},
     )
     app.state.shelf = Shelf(project)
     return app
+
+
+def _is_of_a_study(route: BaseRoute) -> bool:
+    """Those come last: /{study}/{layer} would take /-/search for itself."""
+    return isinstance(route, Route) and route.path.startswith("/{study}")
 
 
 def _refused(request: Request, error: Exception) -> Response:
