@@ -40,6 +40,7 @@ Examples:
   neuron-assets materialize mine --layers 3 --neurons all
   neuron-assets estimate mine                         requests, tokens, money and time, before anything is spent
   neuron-assets show bundled L3N307                   one neuron in colour
+  neuron-assets view                                  every neuron in a browser, searched, compared, labelled
   neuron-assets report mine --final                   its scores where nobody has looked yet, once
   neuron-assets compare mine other                    the same neurons under two explainers, simulators or prompts
 """
@@ -204,6 +205,7 @@ def _report(neurons: Literal["all"] | None) -> None:
     console.print(Text(f"{time.monotonic() - began:.0f} s. What next:", "dim"))
     for command, what in (
         (f"neuron-assets show bundled {best}", "this neuron, with more excerpts"),
+        ("make view", "every neuron in a browser, on http://127.0.0.1:8787"),
         ("make dev", "the same in the Dagster UI, on http://127.0.0.1:3000"),
         ("neuron-assets new mine", "a study of your own text"),
     ):

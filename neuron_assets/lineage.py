@@ -79,10 +79,11 @@ def inputs_of(study: Study, table: str) -> tuple[str, ...]:
 
 def lineages(study: Study) -> dict[str, str]:
     """A fingerprint of sixteen hexadecimal digits for each table of the study."""
+    fields = _fields(study)
     made: dict[str, str] = {}
     for table in INPUTS:
         inputs = [made[name] for name in inputs_of(study, table)]
-        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": inputs}
+        facts = {"layout": LAYOUT, "fields": fields[table], "inputs": inputs}
         made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return made
 

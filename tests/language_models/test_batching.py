@@ -257,6 +257,7 @@ def test_the_key_is_sent_and_stands_nowhere(
     assert KEY.encode() not in kept
 
 
+@pytest.mark.slow
 def test_a_study_in_batches_pays_half_and_another_run_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "run")
     with batch_server() as server:
