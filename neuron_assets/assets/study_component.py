@@ -108,7 +108,8 @@ def table_resources(  # noqa: PLR0913  # what differs between a person's call, D
     `requests` is where answers of language models are kept; offline, nothing else is asked. `waits` are the seconds
     before each further try of a step whose server does not answer.
     """
-    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell, waits)
+    tables = ParquetTables(root=root)
+    desk = RequestDesk(requests, offline, tell, waits, tables.store)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "reading": reading, "desk": desk}
 
 
