@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neuron_assets.comparing_command import compare
-from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists, TokenNeeded, TokenTooShort
 from neuron_assets.final_command import print_final
 from neuron_assets.keeping_commands import gc
 from neuron_assets.lineage import tables_of
@@ -52,7 +52,7 @@ class _Errors(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except StudyError as error:
+        except (StudyError, TokenNeeded, TokenTooShort) as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
         except NeuronAssetsError as error:
