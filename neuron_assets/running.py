@@ -144,7 +144,7 @@ def make_run(study: Study, run: Run, instance: DagsterInstance, assets: Any, res
         )
     except dg.DagsterExecutionInterruptedError as error:
         raise KeyboardInterrupt from error
-    except Exception as error:
+    except Exception as error:  # whatever the code of a step raises comes through Dagster
         raise _our_error(error) or _check_failed(study, run, instance, error) or RunFailed(run.title, error) from error
 
 

@@ -235,7 +235,7 @@ class _Asking:
             if self._is_ending:
                 raise asyncio.CancelledError from error
             raise
-        except Exception as error:
+        except Exception as error:  # also a mistake in the adapter ends the run before the next request
             self._end_by(error)
             raise
         if replied.identity != self._identity:
@@ -258,7 +258,7 @@ class _Asking:
             outcome = "answered"
         except TryAgain:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is, the request was sent and is noted below as no answer
             self._n_lost, outcome = 0, "refused"
             self._raise_if_all_are_refused(error)
             raise
