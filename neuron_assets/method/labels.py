@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from neuron_assets.errors import InvalidLabel
+from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.records import LARGEST, NeuronId
 
 HUMAN = "human:"
@@ -26,6 +27,11 @@ _NAMES_MARKS = " ._-"
 
 def is_human(author: str) -> bool:
     return author.startswith(HUMAN)
+
+
+def is_of_study(author: str) -> bool:
+    """Whether a candidate may stand for its neuron: neither a control nor a person's does."""
+    return author not in CONTROLS and not is_human(author)
 
 
 def tidied(text: str) -> str:

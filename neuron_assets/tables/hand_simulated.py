@@ -6,7 +6,7 @@ Here: reading. Not here: keeping them (`label_store.py`), which count (`method/l
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
