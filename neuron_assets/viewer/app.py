@@ -23,7 +23,7 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import entrance, going, home_page, neuron_page
+from neuron_assets.viewer import entrance, going, home_page, label_page, neuron_page, rate_page, simulate_page
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
@@ -34,7 +34,16 @@ _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy
 def create_app(project: Project, access: Access = Access()) -> Starlette:  # noqa: B008 - it is frozen
     """The application; it reads nothing before it is asked."""
     static = Mount(STATIC, StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    routes: list[BaseRoute] = [static, *entrance.ROUTES, *going.ROUTES, *home_page.ROUTES, *neuron_page.ROUTES]
+    routes: list[BaseRoute] = [
+        static,
+        *entrance.ROUTES,
+        *going.ROUTES,
+        *home_page.ROUTES,
+        *label_page.ROUTES,
+        *neuron_page.ROUTES,
+        *rate_page.ROUTES,
+        *simulate_page.ROUTES,
+    ]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, access)],
