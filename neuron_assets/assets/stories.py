@@ -48,6 +48,13 @@ other half of the `calibration` documents, and told on `valid`.
 **Look at** `changed` under Metadata: how many texts are not what they were.
 
 **Costs** what explaining costs, once a round.""",
+    "labels": """
+**Made** from the explanations that people wrote of neurons of this layer, as the store of labels holds them
+(`labels/entries` beside the tables). Nothing there is ever changed; materialize again to take in what is new.
+
+**Look at** `labels` and `authors` under Metadata, and at `damaged`: files of the store that cannot be read.
+
+**Costs** seconds; each label is then simulated as any other candidate is.""",
     "meanings": """
 **Made** from the top excerpts of the `train` pool, parted into groups by which tokens fire in them. The explainer is
 asked what each group means; the entries together are a list, and a candidate. Whether two meanings say more than the

@@ -22,6 +22,7 @@ from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.forward_pass import Progress, log_progress
 from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.judgements import judgements_asset
+from neuron_assets.assets.labels import labels_asset
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
 from neuron_assets.assets.meanings import meanings_asset
@@ -62,6 +63,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             explanations_asset(study, wait_for.get("explanations")),
             *([revised_asset(study, wait_for.get("revised_explanations"))] if study.revises else []),
             *([meanings_asset(study, wait_for.get("meanings"))] if study.lists_meanings else []),
+            labels_asset(study),
             candidates_asset(study),
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),
@@ -106,7 +108,8 @@ def table_resources(  # noqa: PLR0913  # what differs between a person's call, D
     `requests` is where answers of language models are kept; offline, nothing else is asked. `waits` are the seconds
     before each further try of a step whose server does not answer.
     """
-    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell, waits)
+    tables = ParquetTables(root=root)
+    desk = RequestDesk(requests, offline, tell, waits, tables.store)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "reading": reading, "desk": desk}
 
 
