@@ -23,7 +23,7 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import going, home_page, study_page
+from neuron_assets.viewer import going, home_page, layer_page, study_page
 from neuron_assets.viewer.guarding import StrictHeaders
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
@@ -34,7 +34,7 @@ _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy
 def create_app(project: Project) -> Starlette:
     """The application; it reads nothing before it is asked."""
     static = Mount("/-/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    routes: list[BaseRoute] = [static, *going.ROUTES, *home_page.ROUTES, *study_page.ROUTES]
+    routes: list[BaseRoute] = [static, *going.ROUTES, *home_page.ROUTES, *study_page.ROUTES, *layer_page.ROUTES]
     app = Starlette(
         routes=sorted(routes, key=_is_of_a_study),
         middleware=[Middleware(StrictHeaders)],
