@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neuron_assets.comparing_command import compare
-from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists
+from neuron_assets.errors import NeuronAssetsError, StudyError, StudyExists, TokenNeeded, TokenTooShort
 from neuron_assets.final_command import print_final
 from neuron_assets.keeping_commands import gc
 from neuron_assets.lineage import tables_of
@@ -40,6 +40,7 @@ Examples:
   neuron-assets materialize mine --layers 3 --neurons all
   neuron-assets estimate mine                         requests, tokens, money and time, before anything is spent
   neuron-assets show bundled L3N307                   one neuron in colour
+  neuron-assets view                                  every neuron in a browser, searched, compared, labelled
   neuron-assets report mine --final                   its scores where nobody has looked yet, once
   neuron-assets compare mine other                    the same neurons under two explainers, simulators or prompts
 """
@@ -51,7 +52,7 @@ class _Errors(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except StudyError as error:
+        except (StudyError, TokenNeeded, TokenTooShort) as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
         except NeuronAssetsError as error:
@@ -204,6 +205,7 @@ def _report(neurons: Literal["all"] | None) -> None:
     console.print(Text(f"{time.monotonic() - began:.0f} s. What next:", "dim"))
     for command, what in (
         (f"neuron-assets show bundled {best}", "this neuron, with more excerpts"),
+        ("make view", "every neuron in a browser, on http://127.0.0.1:8787"),
         ("make dev", "the same in the Dagster UI, on http://127.0.0.1:3000"),
         ("neuron-assets new mine", "a study of your own text"),
     ):

@@ -55,6 +55,7 @@ def few_shot_neurons() -> tuple[FewShotNeuron, ...]:
         return read_few_shot(path)
 
 
+@cache
 def few_shot_digest() -> str:
     """Sixteen hexadecimal digits that change with the packaged examples, and not with how their file is laid out."""
     content = json.dumps([asdict(neuron) for neuron in few_shot_neurons()])

@@ -26,7 +26,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "counterexamples": ("excerpts", "activations", "neuron_statistics", "explanations"),
     "revised_explanations": ("excerpts", "activations", "neuron_statistics", "explanations"),
     "meanings": ("excerpts", "activations", "explanations"),
-    "candidates": ("explanations", "revised_explanations", "meanings"),
+    "labels": (),
+    "candidates": ("explanations", "revised_explanations", "meanings", "labels"),
     "simulations": ("excerpts", "activations", "candidates"),
     "scores": ("excerpts", "activations", "neuron_statistics", "candidates", "simulations"),
     "judgements": ("excerpts", "activations", "candidates", "simulations"),
@@ -35,6 +36,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
         *("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "scores"),
         *("judgements", "ablations"),
     ),
+    "token_index": ("excerpts", "activations", "neuron_statistics"),
     "final_simulations": ("excerpts", "activations", "candidates", "scores"),
     "final_scores": ("excerpts", "activations", "neuron_statistics", "candidates", "scores", "final_simulations"),
     "layer_summary": ("scores",),
@@ -46,6 +48,12 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 
 REVISED = ("counterexamples", "revised_explanations")
 """The tables of revision, which are made together."""
+
+BY_PEOPLE = frozenset({"labels"})
+"""Tables that hang on no field of the study, and so are in no lineage; what changes in them is noticed by content."""
+
+ALONE = frozenset({"token_index"})
+"""Tables of a layer from which no other is made, and that are made from none of those that explain."""
 
 FINAL = ("final_simulations", "final_scores")
 """The tables of the final report: in no study's graph, made when a person opens the pool `test`."""
@@ -79,10 +87,11 @@ def inputs_of(study: Study, table: str) -> tuple[str, ...]:
 
 def lineages(study: Study) -> dict[str, str]:
     """A fingerprint of sixteen hexadecimal digits for each table of the study."""
+    fields = _fields(study)
     made: dict[str, str] = {}
     for table in INPUTS:
-        inputs = [made[name] for name in inputs_of(study, table)]
-        facts = {"layout": LAYOUT, "fields": _fields(study)[table], "inputs": inputs}
+        inputs = [made[name] for name in inputs_of(study, table) if name not in BY_PEOPLE]
+        facts = {"layout": LAYOUT, "fields": fields[table], "inputs": inputs}
         made[table] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return made
 
@@ -130,6 +139,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         "counterexamples": {**revision, "columns": 2},
         "revised_explanations": revision,
         "meanings": {**study.meanings.model_dump(), "version": MEANINGS_VERSION},
+        "labels": {},
         "candidates": {"controls": study.controls.model_dump(exclude={"untrained"})},
         "simulations": {"simulator": study.simulator_identity, "top": study.scoring.top, "columns": 2},
         "scores": {"scoring": study.scoring.model_dump(exclude=not_scored), "columns": 2},
@@ -141,6 +151,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         },
         "ablations": {"calibration": study.scoring.calibration},
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
+        "token_index": {},
         "final_simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
         "final_scores": {"scoring": study.scoring.model_dump(exclude=not_scored)},
         "layer_summary": {"columns": 2},

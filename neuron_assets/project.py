@@ -5,6 +5,7 @@
       studies/NAME/study.yaml        what the user writes; more folders by NEURON_ASSETS_STUDIES
       data/NAME/TABLE/L03.parquet    what is made; elsewhere by NEURON_ASSETS_DATA (a folder, or s3://...)
       data/requests.sqlite           what language models answered; elsewhere by NEURON_ASSETS_REQUESTS
+      Dagster's pages                where the viewer links to, if NEURON_ASSETS_DAGSTER says (http://127.0.0.1:3000)
 
 Here: finding. Not here: what a study says (`study.py`).
 """
@@ -31,6 +32,8 @@ class Project:
     """Where answers of language models are kept: a SQLite file, or the URL of a PostgreSQL database."""
     study_folders: tuple[Path, ...]
     """Searched in this order, after the bundled studies; each holds one folder a study."""
+    dagster: str | None = None
+    """The address of Dagster's pages, without a slash at its end; None if nobody told it."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], folder: Path) -> "Project":
@@ -46,6 +49,7 @@ class Project:
             tables=environ.get("NEURON_ASSETS_DATA") or str(home.parent / "data"),
             requests=environ.get("NEURON_ASSETS_REQUESTS") or str(home.parent / "data" / "requests.sqlite"),
             study_folders=(home.parent / "studies", *more),
+            dagster=environ.get("NEURON_ASSETS_DAGSTER", "").rstrip("/") or None,
         )
 
     def study_files(self) -> dict[str, Path]:

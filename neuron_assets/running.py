@@ -1,13 +1,12 @@
 """Materializes a study from the command line or a notebook: what is missing or outdated, and nothing else.
 
 Here: which runs to make, and in which order: one forward pass for all layers, then each layer by itself, then the
-summary. Not here: what the runs do (`assets/`). Runs are recorded in the Dagster instance, so the UI shows them.
+summary. Not here: what is there already (`standing.py`), what the runs do (`assets/`). Runs are recorded in the Dagster
+instance, so the UI shows them.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import dagster as dg
@@ -16,37 +15,24 @@ from dagster._core.errors import DagsterAssetCheckFailedError  # it has no publi
 
 from neuron_assets.abandoned_runs import end_abandoned_runs, process_tags
 from neuron_assets.assets.asked import RequestDesk
-from neuron_assets.assets.comparison import COMPARED, compared_contents
-from neuron_assets.assets.corpus_reading import VERSION
-from neuron_assets.assets.held_out import SIMULATED, simulated_in_words
-from neuron_assets.assets.history import BLOCKED_BY, blocked_by, last_materialization
-from neuron_assets.assets.judgements import JUDGED, judged_in_words
+from neuron_assets.assets.history import blocked_by
 from neuron_assets.assets.observing import write_down
-from neuron_assets.assets.opening import documents_version, files_state
 from neuron_assets.assets.partitions import layer_key, layer_partitions
 from neuron_assets.assets.run_tags import run_tags
 from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import (
-    ANSWERED_BY,
-    DOCUMENTS,
-    FILES,
     LOST,
-    SCORERS,
     UNPARTITIONED,
     asset_key,
-    scorers_in_words,
 )
-from neuron_assets.assets.spending import MADE_BY_ASKING, REQUESTS, asks_a_server, n_requests
+from neuron_assets.assets.spending import MADE_BY_ASKING, asks_a_server
 from neuron_assets.assets.study_component import build_study
-from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
-from neuron_assets.assets.units import UNITS, units_digest
-from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed, TableError, UnreadableTable
-from neuron_assets.lineage import INPUTS, REVISED, lineages, tables_of
+from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed
+from neuron_assets.lineage import ALONE, INPUTS, REVISED, tables_of
+from neuron_assets.standing import State
 from neuron_assets.study import Study
-from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
+from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
-
-_LOG = logging.getLogger(__name__)
 
 _TITLES = {"layer_summary": "summary of all layers", "spending": "what asking has taken so far"}
 _EXPLAINED = ("explanations", "meanings")
@@ -106,7 +92,7 @@ def materialize(
         try:
             make_run(wanted.study, run, instance, assets, resources)
         except NeuronAssetsError as error:
-            if run.tables[-1] == by_layer(wanted.study)[-1]:
+            if run.tables[-1] in by_layer(wanted.study):
                 failed.append(error)
             if error.hits_all_layers or not failed:
                 raise
@@ -144,7 +130,7 @@ def make_run(study: Study, run: Run, instance: DagsterInstance, assets: Any, res
         )
     except dg.DagsterExecutionInterruptedError as error:
         raise KeyboardInterrupt from error
-    except Exception as error:
+    except Exception as error:  # whatever the code of a step raises comes through Dagster
         raise _our_error(error) or _check_failed(study, run, instance, error) or RunFailed(run.title, error) from error
 
 
@@ -181,7 +167,7 @@ def _check_failed(study: Study, run: Run, instance: DagsterInstance, error: Exce
 def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> Iterator[Run]:
     """The runs that are needed; each is decided on after the one before it was made."""
     study = wanted.study
-    state = _State(wanted, store, desk, instance)
+    state = State(study, wanted.neurons, store, desk, instance)
     forward = [layer for layer in wanted.layers if not all(state.stands(table, layer) for table in FORWARD)]
     if not state.stands("excerpts", None) and not forward:
         forward = list(wanted.layers)
@@ -194,7 +180,8 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
         stale = [table for table in by_layer(study) if not state.stands(table, layer)]
         if stale:
             outdated = REVISED[0] if stale[0] in REVISED else stale[0]  # one step makes both
-            tables = by_layer(study)[by_layer(study).index(outdated) :]
+            later = by_layer(study)[by_layer(study).index(outdated) :]
+            tables = tuple(table for table in later if table in stale or table not in ALONE)
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
@@ -208,93 +195,3 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
 def _explanations_config(study: Study, neurons: int | Literal["all"] | None) -> Any:
     config = {"all": True} if neurons == "all" else {} if neurons is None else {"per_layer": neurons}
     return {"ops": {f"{study.name}__explanations": {"config": config}}}
-
-
-class _State:
-    """What is there already, in the files and in the instance's history."""
-
-    def __init__(self, wanted: Wanted, store: TableStore, desk: RequestDesk, instance: DagsterInstance) -> None:
-        self._wanted, self._store, self._desk, self._instance = wanted, store, desk, instance
-        self._lineages = lineages(wanted.study)
-        self._damaged: set[object] = set()
-
-    def stands(self, table: str, layer: int | None) -> bool:
-        """Whether it can be read, and the world outside is still as it was when it was made."""
-        key = None if layer is None else self._wanted.key(layer)
-        path = self._store.path(self._wanted.study.name, table, key)
-        if (facts := self._readable(table, key)) is None:
-            return False
-        if any(facts.notes.get(note) != now() for note, now in self._must_be_as_noted(table).items()):
-            return False
-        if table != "explanations" or layer is None:
-            return True
-        explained = set(read_table(path, facts.table)["neuron_index"])
-        return explained.issuperset(self._wanted.study.neuron_indices(layer, self._wanted.neurons))
-
-    def _readable(self, table: str, key: str | None) -> TableFacts | None:
-        """Of a table that is there, of this lineage, made from what its inputs hold now, and passed its checks."""
-        path = self._store.path(self._wanted.study.name, table, key)
-        try:
-            facts = self._store.current_facts(path, self._lineages[table])
-        except TableError as error:
-            if isinstance(error, UnreadableTable) and path not in self._damaged:
-                self._damaged.add(path)
-                _LOG.warning("%s Where it is asked for, it is made again now.", error)
-            return None
-        return facts if self._is_recorded(table, key) else None
-
-    def _must_be_as_noted(self, table: str) -> Mapping[str, Callable[[], str | None]]:
-        """What a file notes of the world outside the study, and how it is now; nothing may be lost."""
-        study = self._wanted.study
-        notes: dict[str, dict[str, Callable[[], str | None]]] = {
-            "excerpts": {DOCUMENTS: lambda: self._documents, TOKENIZER_FILES: lambda: tokenizer_files(study)},
-            **{
-                table: {SUBJECT_FILES: lambda: subject_files(study), UNITS: lambda: units_digest(study)}
-                for table in FORWARD
-            },
-            **{table: {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer} for table in _EXPLAINED},
-            "revised_explanations": {LOST: lambda: None},
-            "simulations": {
-                LOST: lambda: None,
-                ANSWERED_BY: lambda: self._simulator,
-                SIMULATED: lambda: simulated_in_words(study),
-            },
-            "judgements": {LOST: lambda: None, ANSWERED_BY: self._judge, JUDGED: lambda: judged_in_words(study)},
-            "ablations": {SUBJECT_FILES: lambda: subject_files(study)},
-            **{table: {SCORERS: lambda: scorers_in_words(study)} for table in ("scores", "metrics")},
-            "comparison": {COMPARED: lambda: compared_contents(study, self._store)},
-            "spending": {REQUESTS: lambda: str(n_requests(study, self._desk.store))},
-        }
-        return notes.get(table, {})
-
-    @cached_property
-    def _explainer(self) -> str:
-        return self._desk.explainer(self._wanted.study)
-
-    @cached_property
-    def _simulator(self) -> str:
-        return self._desk.simulator(self._wanted.study)
-
-    def _judge(self) -> str:
-        return self._desk.judge(self._wanted.study)
-
-    @cached_property
-    def _documents(self) -> str:
-        """What the corpus holds now, by its version; files that stand as they were are not read again."""
-        study = self._wanted.study
-        made, state = last_materialization(self._instance, asset_key(study, "excerpts"), None), files_state(study)
-        if made is not None and state is not None and made.metadata.get(FILES) == dg.MetadataValue.text(state):
-            return str(made.metadata[VERSION].value)
-        return documents_version(study)
-
-    def stands_for_all_layers(self, table: str) -> bool:
-        """Whether it stands and is made from all layers of its inputs that can be read."""
-        study, store = self._wanted.study, self._store
-        facts, keys = self._readable(table, None), map(self._wanted.key, study.layer_indices)
-        there = [(name, key) for key in keys for name in INPUTS[table] if self._readable(name, key) is not None]
-        return facts is not None and {store.name(store.path(study.name, *each)) for each in there} == set(facts.inputs)
-
-    def _is_recorded(self, table: str, key: str | None) -> bool:
-        """Whether Dagster knows of it, and of no blocking check that failed."""
-        last = last_materialization(self._instance, asset_key(self._wanted.study, table), key)
-        return last is not None and BLOCKED_BY not in last.metadata

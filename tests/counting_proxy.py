@@ -4,20 +4,18 @@ Here: counting, and how many are under way at once. Not here: the servers.
 """
 
 import asyncio
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from tests import prompt_server
 
 Body = dict[str, Any]
 
@@ -85,19 +83,5 @@ def counting(behind: str) -> Iterator[CountingProxy]:
     """A proxy on a free port of this machine, until the end of the block."""
     proxy = CountingProxy(behind)
     routes = [Route("/v1/{path:path}", proxy.passed_on, methods=["GET", "POST"])]
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    proxy.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    app = Starlette(routes=routes, lifespan=proxy.connected)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
+    with prompt_server.serving(Starlette(routes=routes, lifespan=proxy.connected)) as proxy.url:
         yield proxy
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()

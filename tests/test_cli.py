@@ -106,6 +106,7 @@ def test_tables_that_cannot_be_written_are_named(home: Path, monkeypatch: pytest
     assert "excerpts.parquet could not be written" in result.output
 
 
+@pytest.mark.slow
 def test_no_line_of_the_score_tables_is_cut_at_80_columns(home: Path) -> None:
     result = run("materialize", "tiny", "--layers", "0")
 
@@ -113,6 +114,7 @@ def test_no_line_of_the_score_tables_is_cut_at_80_columns(home: Path) -> None:
     assert "…" not in result.output
 
 
+@pytest.mark.slow
 def test_a_study_is_materialized_once_shown_and_summed_up(home: Path) -> None:
     first, second = run("materialize", "tiny"), run("materialize", "tiny")
     explained = pl.read_parquet(home / "data" / "tiny" / "explanations" / "L00.parquet")["neuron_index"][0]

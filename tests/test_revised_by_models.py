@@ -36,6 +36,8 @@ from tests.learning_model import (
 )
 from tests.polite_server import characters
 
+pytestmark = pytest.mark.slow
+
 NEURON = ["layer_index", "neuron_index"]
 
 

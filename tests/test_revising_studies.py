@@ -44,6 +44,7 @@ from tests.scenario import STUDY, make_project
 NOWHERE = "http://127.0.0.1:9/v1"
 
 
+@pytest.mark.slow
 def test_of_several_samples_the_first_that_can_be_read_is_revised(tmp_path: Path) -> None:
     n_about_numbers = 0
 
@@ -67,6 +68,7 @@ def test_of_several_samples_the_first_that_can_be_read_is_revised(tmp_path: Path
     assert set(chosen.iter_rows()) == {(SELF, "revision"), (NUMBERS, "revision")}
 
 
+@pytest.mark.slow
 def test_another_explainer_has_the_revisions_made_again(tmp_path: Path) -> None:
     with running(behaviour=learner) as server:
         make(*revised_by(tmp_path, server.url))
@@ -106,6 +108,7 @@ def test_by_provider_batches_the_same_comes_of_it(tmp_path: Path) -> None:
     assert n_batches >= 2 * ROUNDS
 
 
+@pytest.mark.slow
 def test_the_neurons_of_a_layer_are_heard_in_that_layer(tmp_path: Path) -> None:
     layer = 4
     with running(behaviour=learner) as server:

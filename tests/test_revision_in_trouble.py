@@ -62,6 +62,7 @@ def unreadable_revisions(body: Body, number: int) -> Response | None:
     return said("I am sorry, I cannot say.") if about_numbers(body) else learner(body, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "sentences_failed"), [(unreadable_sentences, True), (unreadable_revisions, False)]
 )

@@ -141,11 +141,14 @@ def test_other_layers_are_refused(text: str) -> None:
             {"activations": {"output_side": False}},
             set(list(INPUTS)[2:-1])
             - {"explanations", "counterexamples", "revised_explanations", "meanings"}
-            - {"candidates", "simulations", "judgements"},
+            - {"candidates", "simulations", "judgements", "labels"},
         ),
-        ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:-1])),
-        ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:-1])),
-        ({"corpus": CORPUS | {"seed": 1}}, set(INPUTS) - {"spending"}),
+        (
+            {"explainer": {"provider": "rules", "n_rules": 3}},
+            set(list(INPUTS)[3:-1]) - {"token_index", "labels"},
+        ),
+        ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:-1]) - {"labels"}),
+        ({"corpus": CORPUS | {"seed": 1}}, set(INPUTS) - {"spending", "labels"}),
     ],
 )
 def test_a_field_changes_the_lineage_of_what_hangs_on_it_only(

@@ -14,7 +14,7 @@ from tests.scenario import CORPUS, write_study
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 LLAMA = {"model_type": "llama", "num_hidden_layers": 2, "intermediate_size": 48, "max_position_embeddings": 2048}
-HARVESTED = set(INPUTS) - {"excerpts", "spending"}
+HARVESTED = set(INPUTS) - {"excerpts", "spending", "labels"}
 
 
 def study(folder: Path, subject: object, /, **changes: object) -> Study:

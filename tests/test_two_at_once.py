@@ -35,6 +35,7 @@ for _ in range(150):
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_two_processes_write_at_once_is_always_whole(tmp_path: Path) -> None:
     path = UPath(tmp_path / "L00.parquet")
     writers = {

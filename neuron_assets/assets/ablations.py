@@ -15,7 +15,8 @@ import polars as pl
 from jaxtyping import Bool, Float, Float64, Int
 from pydantic import Field
 
-from neuron_assets.assets.checks import expected_simulations, has_all
+from neuron_assets.assets.checks import has_all
+from neuron_assets.assets.expected_rows import expected_simulations
 from neuron_assets.assets.forward_pass import OnDevice
 from neuron_assets.assets.held_out import Layer, simulated_rows_of
 from neuron_assets.assets.opening import open_speaking

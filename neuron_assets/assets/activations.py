@@ -11,7 +11,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk
-from neuron_assets.assets.checks import Finding, has_all, neurons
+from neuron_assets.assets.checks import Finding, has_all
+from neuron_assets.assets.expected_rows import neurons
 from neuron_assets.assets.forward_pass import ForwardPasses, Progress, Speed
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_partitions

@@ -5,7 +5,7 @@ the limits (`sections.py`), the schemas (`tables/validation.py`).
 https://docs.dagster.io/guides/test/asset-checks
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +13,7 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
-from neuron_assets.method.judging.cases import Cases
-from neuron_assets.method.judging.cases import Scorer as JudgedScorer
-from neuron_assets.method.judging.measuring import JUDGED_METRICS
 from neuron_assets.method.records import Split
-from neuron_assets.method.samples import Sample
-from neuron_assets.sections import ControlsSection
 from neuron_assets.tables.explained import of_chosen
 
 _MOST_CULPRITS = 10
@@ -111,6 +106,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "counterexamples": ("schema", "complete"),
     "revised_explanations": ("schema", "complete"),  # without them the first explanations stand
     "meanings": ("schema", "complete"),
+    "labels": ("schema",),
     "candidates": ("schema", "complete"),
     "simulations": ("schema", "complete", "documents_apart", "failures"),
     "scores": ("schema", "complete", "documents_apart", "undefined", "control_near_zero", "not_dropped"),
@@ -119,10 +115,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "metrics": ("schema", "complete"),
     "final_simulations": ("schema", "complete", "documents_apart", "failures"),
     "final_scores": ("schema", "complete", "documents_apart"),
-    "layer_summary": ("schema",),
-    "trends": ("schema",),
-    "comparison": ("schema",),
-    "spending": ("schema",),
+    **dict.fromkeys(("token_index", "layer_summary", "trends", "comparison", "spending"), ("schema",)),
 }
 
 
@@ -209,73 +202,6 @@ def own_means(scores: pl.DataFrame) -> dict[str, float]:
     by_sample = of_chosen(scores).group_by("sample").agg(pl.col("ev_correlation").mean())
     means: dict[str, float | None] = dict(by_sample.sort("sample").iter_rows())
     return {f"score_{sample}": round(mean, 4) for sample, mean in means.items() if mean is not None}
-
-
-def neurons(indices: Sequence[int] | range) -> pl.DataFrame:
-    """The rows that must be there of these neurons."""
-    return pl.DataFrame({"neuron_index": pl.Series(indices, dtype=pl.Int32)})
-
-
-def rounds_of(neuron_indices: Sequence[int], n_rounds: int) -> pl.DataFrame:
-    """The rows that must be there of these neurons' revisions."""
-    numbers = pl.DataFrame({"round": pl.Series(range(1, n_rounds + 1), dtype=pl.Int32)})
-    return neurons(neuron_indices).join(numbers, how="cross")
-
-
-def expected_candidates(explanations: pl.DataFrame, controls: ControlsSection, n_further: int = 0) -> pl.DataFrame:
-    """Every explanation, and after those of its neuron so many further ones, then its controls.
-
-    A lone neuron cannot have a shuffled one.
-    """
-    written = explanations.select("neuron_index", candidate="sample")
-    n_controls = int(controls.shuffled and written["neuron_index"].n_unique() > 1) + int(controls.over_broad)
-    last = written.group_by("neuron_index").agg(pl.col("candidate").max())
-    more = [last.with_columns(pl.col("candidate") + number) for number in range(1, n_further + n_controls + 1)]
-    return pl.concat([written, *more])
-
-
-def expected_simulations(candidates: pl.DataFrame, held_out: pl.DataFrame) -> pl.DataFrame:
-    """Every candidate on every excerpt that is held out for its neuron."""
-    pairs = held_out.select("neuron_index", "excerpt_index")
-    return candidates.select("neuron_index", "candidate").join(pairs, on="neuron_index")
-
-
-def expected_scores(candidates: pl.DataFrame, lookups: Sequence[str], samples: Sequence[str]) -> pl.DataFrame:
-    """Every candidate and every lookup of its neuron in every sample."""
-    simulated = candidates.select("neuron_index", "candidate", scorer=pl.lit("simulation"))
-    looked_up = candidates.select("neuron_index", candidate=pl.lit(None, pl.Int32)).unique()
-    looked_up = looked_up.join(pl.DataFrame({"scorer": lookups}), how="cross")
-    return pl.concat([simulated, looked_up]).join(pl.DataFrame({"sample": samples}), how="cross")
-
-
-def expected_metrics(
-    candidates: pl.DataFrame, lookups: Sequence[str], metrics: Mapping[Sample, Sequence[str]]
-) -> pl.DataFrame:
-    """Every candidate and every lookup of its neuron with every metric of every sample."""
-    wanted = [{"sample": sample, "metric": metric} for sample, names in metrics.items() for metric in names]
-    scored = expected_scores(candidates, lookups, ["random_only"]).drop("sample")
-    return scored.join(pl.DataFrame(wanted, {"sample": pl.String, "metric": pl.String}), how="cross")
-
-
-def expected_judgements(candidates: pl.DataFrame, cases: Iterable[Cases]) -> pl.DataFrame:
-    """Every candidate with every scorer on each excerpt that was chosen for its neuron."""
-    types = {"neuron_index": pl.Int32, "scorer": pl.String, "excerpt_index": pl.Int32}
-    rows = [
-        (each.record.neuron.neuron_index, each.scorer, excerpt)
-        for each in cases
-        for excerpt in each.record.exemplars.excerpt_indices.tolist()
-    ]
-    return candidates.select("neuron_index", "candidate").join(
-        pl.DataFrame(rows, types, orient="row"), on="neuron_index"
-    )
-
-
-def expected_judged_metrics(candidates: pl.DataFrame, scorers: Sequence[JudgedScorer]) -> pl.DataFrame:
-    """Every candidate with every metric of every scorer that asks a judge."""
-    names = ("scorer", "sample", "metric")
-    wanted = [(scorer, "judged", metric) for scorer in scorers for metric in JUDGED_METRICS[scorer]]
-    rows = pl.DataFrame(wanted, dict.fromkeys(names, pl.String), orient="row")
-    return candidates.select("neuron_index", "candidate").join(rows, how="cross")
 
 
 def _share(n: int, n_all: int, what: str, most: float) -> tuple[dict[str, float], str]:

@@ -12,8 +12,8 @@ import numpy as np
 from neuron_assets.assets.held_out import HeldOut
 from neuron_assets.assets.predictions import Prediction
 from neuron_assets.method.choosing import Contender, choosing_score, chosen, rows_in
-from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.intervals import Interval
+from neuron_assets.method.labels import is_of_study
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.method.samples import Judgement
 from neuron_assets.method.scoring import Score
@@ -33,8 +33,8 @@ class Decision:
 
 
 def decide(study: Study, held: HeldOut, predictions: Sequence[Prediction]) -> Decision:
-    """Among the predictions of a neuron's candidates; controls take no part, and a lone candidate stands for it."""
-    own = {one.candidate: one for one in predictions if one.candidate is not None and one.author not in CONTROLS}
+    """Among the predictions of a neuron's candidates; a lone one stands for it. Controls and people take no part."""
+    own = {one.candidate: one for one in predictions if one.candidate is not None and is_of_study(one.author)}
     if not study.chooses:
         return Decision(next(iter(own)) if len(own) == 1 else None, {})
     record, seed = held.calibration, study.scoring.choosing_seed

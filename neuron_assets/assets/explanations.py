@@ -12,7 +12,8 @@ import polars as pl
 from pydantic import Field
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import Finding, few_failures, has_all, neurons
+from neuron_assets.assets.checks import Finding, few_failures, has_all
+from neuron_assets.assets.expected_rows import neurons
 from neuron_assets.assets.explainers import is_no_fault, open_explainer
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_index

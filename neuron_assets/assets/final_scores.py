@@ -12,7 +12,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk
-from neuron_assets.assets.checks import expected_scores, expected_simulations, has_all, scored_apart
+from neuron_assets.assets.checks import has_all, scored_apart
+from neuron_assets.assets.expected_rows import expected_scores, expected_simulations
 from neuron_assets.assets.held_out import Layer, final_rows_of
 from neuron_assets.assets.predictions import LOOKUPS, of_candidates, of_lookups
 from neuron_assets.assets.run_tags import tag_run

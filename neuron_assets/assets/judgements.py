@@ -12,8 +12,9 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import Finding, expected_judgements, few_failures, has_all, scored_apart
+from neuron_assets.assets.checks import Finding, few_failures, has_all, scored_apart
 from neuron_assets.assets.claims import Claim, Judged
+from neuron_assets.assets.expected_rows import expected_judgements
 from neuron_assets.assets.held_out import Layer
 from neuron_assets.assets.judges import Bench, open_judges
 from neuron_assets.assets.run_tags import tag_run
@@ -32,6 +33,7 @@ from neuron_assets.lineage import lineages
 from neuron_assets.method.judging.cases import Cases
 from neuron_assets.method.records import Answer
 from neuron_assets.study import Study
+from neuron_assets.tables.explained import by_people
 from neuron_assets.tables.judged import judgements_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import corpus, shown_documents
@@ -90,7 +92,7 @@ def judgements_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
 
 
 def _found(study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, cases: Iterable[Cases]) -> list[Finding]:
-    with_text = candidates.filter(pl.col("explanation").is_not_null())
+    with_text = candidates.filter(pl.col("explanation").is_not_null(), ~by_people())
     judged = frame.join(with_text, on=("neuron_index", "candidate"), how="semi")
     return [
         has_all(frame, expected_judgements(candidates, cases)),

@@ -14,7 +14,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import has_all, neurons
+from neuron_assets.assets.checks import has_all
+from neuron_assets.assets.expected_rows import neurons
 from neuron_assets.assets.explainers import is_no_fault, open_explainer
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.run_tags import tag_run

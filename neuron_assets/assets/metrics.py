@@ -11,7 +11,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.ablation_metrics import expected_of_ablation, of_ablation
-from neuron_assets.assets.checks import expected_judged_metrics, expected_metrics, has_all
+from neuron_assets.assets.checks import has_all
+from neuron_assets.assets.expected_rows import expected_judged_metrics, expected_metrics
 from neuron_assets.assets.held_out import HeldOut, Layer
 from neuron_assets.assets.judged_metrics import judged_metrics
 from neuron_assets.assets.predictions import LOOKUPS, Prediction, of_candidates, of_lookups

@@ -12,7 +12,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import has_all, rounds_of
+from neuron_assets.assets.checks import has_all
+from neuron_assets.assets.expected_rows import rounds_of
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.revisers import Measuring, open_reviser

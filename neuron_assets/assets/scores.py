@@ -13,7 +13,6 @@ import polars as pl
 from neuron_assets.assets.checks import (
     Finding,
     control_near_zero,
-    expected_scores,
     few_undefined,
     has_all,
     not_dropped,
@@ -21,6 +20,7 @@ from neuron_assets.assets.checks import (
     scored_apart,
 )
 from neuron_assets.assets.choices import decide
+from neuron_assets.assets.expected_rows import expected_scores
 from neuron_assets.assets.explainers import is_no_fault
 from neuron_assets.assets.held_out import HeldOut, Layer
 from neuron_assets.assets.helped import helped_in_layer
@@ -47,6 +47,7 @@ from neuron_assets.study import Study
 from neuron_assets.tables.explained import (
     Scored,
     of_chosen,
+    of_study,
     reported,
     scores_frame,
     simulated_matrix,
@@ -209,7 +210,7 @@ def _expected(study: Study, candidates: pl.DataFrame, lookups: Sequence[str]) ->
     scored = expected_scores(candidates, lookups, study.scoring.samples)
     if not study.chooses:
         return scored
-    contenders = candidates.filter(~pl.col("author").is_in(CONTROLS))
+    contenders = candidates.filter(of_study())
     return pl.concat([scored, expected_scores(contenders, (), (CHOOSING,))])
 
 

@@ -12,7 +12,8 @@ import dagster as dg
 import polars as pl
 
 from neuron_assets.assets.asked import RequestDesk, count_lost, errand
-from neuron_assets.assets.checks import Finding, expected_simulations, few_failures, has_all, scored_apart
+from neuron_assets.assets.checks import Finding, few_failures, has_all, scored_apart
+from neuron_assets.assets.expected_rows import expected_simulations
 from neuron_assets.assets.held_out import SIMULATED, simulated_in_words, simulated_rows_of
 from neuron_assets.assets.observing import seen_by_step
 from neuron_assets.assets.pictures import simulation_picture
@@ -32,7 +33,7 @@ from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import Answer, NeuronRecord, Split
 from neuron_assets.study import Study
-from neuron_assets.tables.explained import simulated_matrix, simulations_frame
+from neuron_assets.tables.explained import by_people, simulated_matrix, simulations_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import corpus, neuron_records, shown_documents
 from neuron_assets.tables.schemas import empty
@@ -118,7 +119,7 @@ def unshown(frame: pl.DataFrame, excerpts: pl.DataFrame, activations: StoredTabl
 def whole_with_few_failures(
     study: Study, frame: pl.DataFrame, candidates: pl.DataFrame, expected: pl.DataFrame
 ) -> list[Finding]:
-    with_text = candidates.filter(pl.col("explanation").is_not_null())
+    with_text = candidates.filter(pl.col("explanation").is_not_null(), ~by_people())
     judged = frame.join(with_text, on=("neuron_index", "candidate"), how="semi")
     return [
         has_all(frame, expected),

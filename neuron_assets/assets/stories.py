@@ -48,6 +48,13 @@ other half of the `calibration` documents, and told on `valid`.
 **Look at** `changed` under Metadata: how many texts are not what they were.
 
 **Costs** what explaining costs, once a round.""",
+    "labels": """
+**Made** from the explanations that people wrote of neurons of this layer, as the store of labels holds them
+(`labels/entries` beside the tables). Nothing there is ever changed; materialize again to take in what is new.
+
+**Look at** `labels` and `authors` under Metadata, and at `damaged`: files of the store that cannot be read.
+
+**Costs** seconds; each label is then simulated as any other candidate is.""",
     "meanings": """
 **Made** from the top excerpts of the `train` pool, parted into groups by which tokens fire in them. The explainer is
 asked what each group means; the entries together are a list, and a candidate. Whether two meanings say more than the
@@ -102,6 +109,13 @@ activations, a threshold from which on a token counts as predicted) is fitted on
 is said too broadly scores well among top excerpts, and is found out here.
 
 **Costs** seconds; the simulations on more excerpts, which it needs, cost the simulator's questions.""",
+    "token_index": """
+**Made** from the excerpts of the `train` pool: on which tokens each neuron is above a share of its maximum, the twenty
+that it does most on. The viewer finds neurons by it; a study without it can be looked at all the same.
+
+**Look at** `share` in the table: 1 for a neuron that fires on one token only.
+
+**Costs** seconds.""",
     "final_simulations": """
 **Made** by the simulator on excerpts of `test`, once a person has opened that pool with `neuron-assets report --final`:
 of the candidates that stand for their neurons, and of the controls.

@@ -22,6 +22,7 @@ from neuron_assets.assets.explanations import explanations_asset
 from neuron_assets.assets.forward_pass import Progress, log_progress
 from neuron_assets.assets.io_manager import ParquetTables
 from neuron_assets.assets.judgements import judgements_asset
+from neuron_assets.assets.labels import labels_asset
 from neuron_assets.assets.language_models import language_model_assets
 from neuron_assets.assets.layer_summary import layer_summary_asset
 from neuron_assets.assets.meanings import meanings_asset
@@ -34,6 +35,7 @@ from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
 from neuron_assets.assets.subject_model import subject_model_asset
+from neuron_assets.assets.token_index import token_index_asset
 from neuron_assets.assets.trends import trends_asset
 from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.lineage import tables_of
@@ -61,12 +63,14 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             explanations_asset(study, wait_for.get("explanations")),
             *([revised_asset(study, wait_for.get("revised_explanations"))] if study.revises else []),
             *([meanings_asset(study, wait_for.get("meanings"))] if study.lists_meanings else []),
+            labels_asset(study),
             candidates_asset(study),
             simulations_asset(study, wait_for.get("simulations")),
             scores_asset(study),
             *([judgements_asset(study, wait_for.get("judgements"))] if "judgements" in tables_of(study) else []),
             *([ablations_asset(study, wait_for.get("ablations"))] if "ablations" in tables_of(study) else []),
             *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
+            token_index_asset(study),
             layer_summary_asset(study),
             trends_asset(study),
             *comparison_assets(study),
@@ -104,7 +108,8 @@ def table_resources(  # noqa: PLR0913  # what differs between a person's call, D
     `requests` is where answers of language models are kept; offline, nothing else is asked. `waits` are the seconds
     before each further try of a step whose server does not answer.
     """
-    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell, waits)
+    tables = ParquetTables(root=root)
+    desk = RequestDesk(requests, offline, tell, waits, tables.store)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "reading": reading, "desk": desk}
 
 

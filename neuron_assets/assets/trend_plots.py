@@ -12,6 +12,7 @@ import polars as pl
 
 from neuron_assets.assets.specs import labels
 from neuron_assets.method.controls import CONTROLS
+from neuron_assets.method.labels import is_of_study
 from neuron_assets.method.samples import SAMPLES
 from neuron_assets.method.trends import LIMITS
 from neuron_assets.study import Study
@@ -66,7 +67,11 @@ def trend_plots(trends: pl.DataFrame, title: str) -> Mapping[str, bytes]:
 def own_author(trends: pl.DataFrame) -> str:
     """Whose scores are looked at first: the chosen candidates', or where there was no choice the explainer's."""
     authors = trends.filter(pl.col("trend") == "explainer")["author"].unique().sort().to_list()
-    return CHOSEN if CHOSEN in authors else next((author for author in authors if author not in _REFERENCES), CHOSEN)
+    return CHOSEN if CHOSEN in authors else next(filter(_is_own, authors), CHOSEN)
+
+
+def _is_own(author: str) -> bool:
+    return author not in _REFERENCES and is_of_study(author)
 
 
 def place_in_words(row: Mapping[str, Any]) -> str:

@@ -43,7 +43,8 @@ A class answers a question that a caller asks, and its message names the culprit
     │   └── OutOfMemory
     ├── ExplanationError        can this explanation be worked with?
     │   ├── UnreadableExplanation
-    │   └── UnequalLengths
+    │   ├── UnequalLengths
+    │   └── InvalidLabel
     ├── LanguageModelError      can a model be asked at all? It ends the run; answers are kept
     │   ├── KeyMissing
     │   ├── KeyRefused
@@ -71,6 +72,10 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
     ├── HomeUnusable            can Dagster keep its own files?
     ├── HistoryUnusable         does Dagster's database server answer?
+    ├── ViewerError             can the viewer be served at this address?
+    │   ├── TokenNeeded
+    │   ├── TokenTooShort
+    │   └── AddressNotServed
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -126,6 +131,7 @@ from neuron_assets.errors.root import NeuronAssetsError
 from neuron_assets.errors.studies import (
     ActivationsTooLarge,
     ExplanationError,
+    InvalidLabel,
     InvalidStudy,
     LayerNotInStudy,
     LayerOutOfRange,
@@ -172,9 +178,11 @@ from neuron_assets.errors.tables import (
     TableError,
     UnreadableTable,
 )
+from neuron_assets.errors.viewing import AddressNotServed, TokenNeeded, TokenTooShort, ViewerError
 
 __all__ = [
     "ActivationsTooLarge",
+    "AddressNotServed",
     "BatchNotDone",
     "BudgetSpent",
     "ChangedInput",
@@ -187,6 +195,7 @@ __all__ = [
     "ForeignLineage",
     "HistoryUnusable",
     "HomeUnusable",
+    "InvalidLabel",
     "InvalidStudy",
     "InvalidTable",
     "KeyMissing",
@@ -234,6 +243,8 @@ __all__ = [
     "SubjectOfExperts",
     "SubjectWithoutHead",
     "TableError",
+    "TokenNeeded",
+    "TokenTooShort",
     "TooFewDocuments",
     "TooFewExcerpts",
     "TooManyBadRows",
@@ -253,4 +264,5 @@ __all__ = [
     "UnusableModel",
     "UnusableSubject",
     "UnusableUnits",
+    "ViewerError",
 ]

@@ -249,3 +249,10 @@ class UnreadableExplanation(ExplanationError):
 class UnequalLengths(ExplanationError):
     def __init__(self, n_true: int, n_simulated: int) -> None:
         super().__init__(f"{n_simulated} simulated activations for {n_true} true ones: they must stand token by token.")
+
+
+class InvalidLabel(ExplanationError):
+    """What a person wrote cannot be kept as it is."""
+
+    def __init__(self, what: str, problem: str) -> None:
+        super().__init__(f"The {what} was not kept: {problem}. Mend it and send it again.")

@@ -57,7 +57,7 @@ class Writer:
                 self._store.keep(answers)
             if requested:
                 self._record(requested)
-        except Exception as error:
+        except Exception as error:  # whatever it is, they would wait for ever
             if not waiting:
                 raise
             failure = error

@@ -59,12 +59,17 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **_same("explanations", "layer_index", "neuron_index"),
         **dict.fromkeys(("n_meanings", "meaning", "n_excerpts", "tokens", "explanation", "failure"), _ACTIVATIONS),
     },
+    "labels": {},
     "candidates": {
         **{
             column: tuple(f"{table}.{column}" for table in ("explanations", "revised_explanations", "meanings"))
-            for column in ("layer_index", "neuron_index", "explainer", "explanation", "failure")
+            for column in ("layer_index", "neuron_index", "explainer", "failure")
         },
-        "candidate": ("explanations.sample", "revised_explanations.round", "meanings.n_meanings"),
+        "explanation": tuple(
+            f"{table}.explanation" for table in ("explanations", "revised_explanations", "meanings", "labels")
+        ),
+        "candidate": ("explanations.sample", "revised_explanations.round", "meanings.n_meanings", "labels.label"),
+        "author": ("labels.author",),
         **_same("revised_explanations", "parent"),
         "taken_from": ("explanations.neuron_index",),
     },
@@ -113,6 +118,13 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "n_excerpts": ("activations.excerpt_index",),
         "n_documents": ("excerpts.document_index",),
+    },
+    "token_index": {
+        **_same("activations", "layer_index", "neuron_index"),
+        "token": ("excerpts.tokens",),
+        **dict.fromkeys(
+            ("n_firing", "mean", "peak", "share"), ("activations.activations", "neuron_statistics.maximum")
+        ),
     },
     "final_simulations": {
         **_same("candidates", "layer_index", "neuron_index"),

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from neuron_assets.method.controls import CONTROLS, OVER_BROAD_CONTROL, SHUFFLED_CONTROL, lenders
 from neuron_assets.method.intervals import Interval
+from neuron_assets.method.labels import HUMAN
 from neuron_assets.method.records import Answer, NeuronId, NeuronRecord
 from neuron_assets.method.samples import SAMPLES, Judgement, Sample
 from neuron_assets.method.simulating.simulated import SimulatedExcerpt
@@ -56,13 +57,15 @@ def candidates_frame(  # noqa: PLR0913  # all that becomes a candidate
     author: str,
     revised: pl.DataFrame | None = None,
     lists: pl.DataFrame | None = None,
+    labels: pl.DataFrame | None = None,
     *,
     control_seed: int | None,
     over_broad: str | None,
 ) -> pl.DataFrame:
     """Each explanation as a candidate of its neuron, then the revised ones by round, lists by length, and controls.
 
-    First a shuffled control, if there is a seed; then `over_broad`.
+    First a shuffled control, if there is a seed; then `over_broad`. Last come what people wrote of these neurons, so
+    that no label changes the number of another candidate.
 
     The shuffled control borrows another neuron's first explanation. A lone neuron has none.
     """
@@ -84,7 +87,8 @@ def candidates_frame(  # noqa: PLR0913  # all that becomes a candidate
     if lists is not None:
         own = pl.concat([own, _with_numbers(lists, own, MEANINGS, "list")]).sort("neuron_index", "candidate")
     with_shuffled = own if control_seed is None else _with_shuffled(own, control_seed)
-    return with_shuffled if over_broad is None else _with_over_broad(with_shuffled, over_broad)
+    with_controls = with_shuffled if over_broad is None else _with_over_broad(with_shuffled, over_broad)
+    return with_controls if labels is None else _with_labels(with_controls, labels)
 
 
 def _with_numbers(made: pl.DataFrame, first: pl.DataFrame, author: str, number: str) -> pl.DataFrame:
@@ -109,6 +113,19 @@ def _with_over_broad(candidates: pl.DataFrame, text: str) -> pl.DataFrame:
     }
     numbers = candidates.group_by("layer_index", "neuron_index").agg(pl.col("candidate").max() + 1)
     return pl.concat([candidates, numbers.with_columns(**columns)]).sort("neuron_index", "candidate")
+
+
+def _with_labels(candidates: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    columns = {
+        "candidate": pl.col("last") + 1 + pl.col("label"),
+        "parent": pl.lit(None, pl.Int32),
+        "taken_from": pl.lit(None, pl.Int32),
+        "explainer": pl.lit(NOBODY),
+        "failure": pl.lit(None, pl.String),
+    }
+    last = candidates.group_by("layer_index", "neuron_index").agg(pl.col("candidate").max().alias("last"))
+    written = labels.join(last, on=("layer_index", "neuron_index")).with_columns(**columns)
+    return pl.concat([candidates, written.select(candidates.columns)]).sort("neuron_index", "candidate")
 
 
 def _with_shuffled(own: pl.DataFrame, control_seed: int) -> pl.DataFrame:
@@ -223,8 +240,18 @@ def reported(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def of_explainer(scores: pl.DataFrame) -> pl.DataFrame:
-    """The reported scores of what the explainer wrote, without controls and lookups."""
-    return reported(scores).filter((pl.col("scorer") == "simulation") & ~pl.col("author").is_in(CONTROLS))
+    """The reported scores of what the explainer wrote, without controls, lookups and people."""
+    return reported(scores).filter((pl.col("scorer") == "simulation") & of_study())
+
+
+def of_study() -> pl.Expr:
+    """Whether the author of a row is the study's own: neither a control nor a person."""
+    return ~pl.col("author").is_in(CONTROLS) & ~by_people()
+
+
+def by_people() -> pl.Expr:
+    """Whether a person wrote the text of a row."""
+    return pl.col("author").str.starts_with(HUMAN)
 
 
 def standing(candidates: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from neuron_assets.tables.schemas import SCHEMAS
 from neuron_assets.tables.store import CHECKPOINT, SET_ASIDE, owner_of
 from neuron_assets.tables.writing_aside import begun_for
 
-_OURS = {".parquet", ".safetensors"}
+_OURS = {".parquet", ".safetensors", ".json"}
 """How the files end that this package writes."""
 _LAYER = re.compile(r"L\d+\.parquet")
 

@@ -7,6 +7,7 @@ Equal frames with equal facts give equal bytes: no time, no run, no machine is w
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ from neuron_assets.errors import FailedWrite, MissingTable, UnreadableTable
 from neuron_assets.tables.writing_aside import written_aside
 
 _PREFIX = "neuron_assets."
+_GROUP_BYTES = 1 << 20
+"""Of a row group's values before compression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +55,39 @@ def write_table(path: UPath, frame: pl.DataFrame, facts: TableFacts) -> TableFac
     What a process that was killed had begun to write of the same file is removed.
     """
     facts = TableFacts(facts.table, facts.lineage, facts.inputs, facts.notes, content_hash(frame))
+    rows = _rows_in_a_group(frame, facts.table)
     try:
         with written_aside(path) as aside, aside.open("wb") as file:
             frame.rechunk().write_parquet(  # how rows lie in memory would be seen in the bytes
-                file, compression="zstd", statistics=True, row_group_size=16384, metadata=_encoded(facts)
+                file, compression="zstd", statistics=True, row_group_size=rows, metadata=_encoded(facts)
             )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise FailedWrite(path, _first_line(error)) from error
     return facts
 
 
+@contextmanager
+def damage_named(path: UPath) -> Iterator[None]:
+    """Whatever reading the file meets is raised as MissingTable or UnreadableTable."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingTable(path, f"{path.parent.name}/{path.stem}") from error
+    except KeyError as error:
+        raise UnreadableTable(path, f"it does not say its {str(error).strip(chr(39)).removeprefix(_PREFIX)}") from error
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise UnreadableTable(path, _first_line(error)) from error
+
+
+def table_in(footer: pq.FileMetaData) -> str:
+    """Which table the file holds; raises KeyError where it does not say."""
+    return _plain(footer)[_PREFIX + "table"]
+
+
 def read_facts(path: UPath) -> TableFacts:
     """What the file says of itself; raises MissingTable or UnreadableTable."""
-    try:
-        with path.open("rb") as file:
-            metadata = pq.read_metadata(file).metadata or {}
-        plain = {key.decode(): value.decode() for key, value in metadata.items()}
+    with damage_named(path), path.open("rb") as file:
+        plain = _plain(pq.read_metadata(file))
         return TableFacts(
             table=plain[_PREFIX + "table"],
             lineage=plain[_PREFIX + "lineage"],
@@ -75,12 +95,6 @@ def read_facts(path: UPath) -> TableFacts:
             notes=json.loads(plain[_PREFIX + "notes"]),
             content=plain[_PREFIX + "content"],
         )
-    except FileNotFoundError as error:
-        raise MissingTable(path, f"{path.parent.name}/{path.stem}") from error
-    except KeyError as error:
-        raise UnreadableTable(path, f"it does not say its {str(error).strip(chr(39)).removeprefix(_PREFIX)}") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UnreadableTable(path, _first_line(error)) from error
 
 
 def read_table(
@@ -90,13 +104,35 @@ def read_table(
     found = read_facts(path).table
     if found != table:
         raise UnreadableTable(path, f"it holds the table {found}, not {table}")
-    try:
-        with path.open("rb") as file:
-            frame = pl.scan_parquet(file)
-            rows = frame if where is None else frame.filter(where)
-            return (rows if columns is None else rows.select(columns)).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UnreadableTable(path, _first_line(error)) from error
+    with damage_named(path), path.open("rb") as file:
+        frame = pl.scan_parquet(file)
+        rows = frame if where is None else frame.filter(where)
+        return (rows if columns is None else rows.select(columns)).collect()
+
+
+def _plain(footer: pq.FileMetaData) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
+
+
+def _rows_in_a_group(frame: pl.DataFrame, table: str) -> int:
+    """So many that one neuron's rows are read with few others; told by the values, so that equal rows lie equally.
+
+    The excerpts of one neuron are scattered over their table: its groups are as small as a footer bears.
+    """
+    if table == "excerpts":
+        return 128
+    size = sum(_size(column) for column in frame.iter_columns())
+    rows = _GROUP_BYTES * max(frame.height, 1) // max(size, 1)
+    return min(max(rows, 256), 16384)
+
+
+def _size(column: pl.Series) -> int:
+    """Bytes of the values, roughly."""
+    if isinstance(column.dtype, pl.List):
+        return 8 * len(column) + _size(column.drop_nulls().explode())
+    if column.dtype == pl.String:
+        return 8 * len(column) + int(column.str.len_bytes().sum())
+    return 4 * len(column)
 
 
 def _values(column: pl.Series) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """The tables of further explanations, as `schemas.py` has the others.
 
-Here: what explanations were held against, and what they became; what lists of meanings are made of. Not here: what
+Here: what explanations were held against, and what they became; what lists of meanings are made of; what people wrote.
+Not here: what
 tables have in common (`table_models.py`).
 """
 
@@ -9,6 +10,7 @@ from typing import get_args
 import pandera.polars as pa
 import polars as pl
 
+from neuron_assets.method.labels import HUMAN
 from neuron_assets.method.mistakes import Fault
 from neuron_assets.tables.table_models import OfNeurons, WithExplanation
 
@@ -81,3 +83,11 @@ class Meanings(WithExplanation):
     explainer: pl.String = pa.Field(description="Who wrote it: provider, version and parameters.")
     explanation: pl.String = pa.Field(nullable=True, description="What the group looks for, in words.")
     failure: pl.String = pa.Field(nullable=True, description="Why there is no explanation, or no such list.")
+
+
+class Labels(OfNeurons):
+    """What people say that neurons look for: explanations from the store of labels, each person's of each text once."""
+
+    label: pl.Int32 = pa.Field(ge=0, description="Number of the label within its neuron, from 0, in the order of time.")
+    author: pl.String = pa.Field(str_startswith=HUMAN, description="Who wrote it: `human:NAME`.")
+    explanation: pl.String = pa.Field(description="What the neuron looks for, in that person's words; untrusted.")

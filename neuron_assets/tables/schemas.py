@@ -14,9 +14,10 @@ from neuron_assets.method.samples import CHOOSING, SAMPLES
 from neuron_assets.tables.comparison_schema import Comparison
 from neuron_assets.tables.evidence_schemas import Ablations, Judgements
 from neuron_assets.tables.openings_schema import Openings
-from neuron_assets.tables.revision_schemas import Counterexamples, Meanings, RevisedExplanations
+from neuron_assets.tables.revision_schemas import Counterexamples, Labels, Meanings, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
+from neuron_assets.tables.token_index_schema import TokenIndex
 from neuron_assets.tables.trend_schema import Trends
 
 
@@ -98,8 +99,8 @@ class Candidates(WithExplanation):
     candidate: pl.Int32 = pa.Field(ge=0, description="Number of the candidate, from 0, within its neuron.")
     parent: pl.Int32 = pa.Field(nullable=True, ge=0, description="Candidate of the same neuron that it was made from.")
     author: pl.String = pa.Field(
-        description="Who wrote it; `revision`; `meanings`: a list; `shuffled_control`: another's text; "
-        '`over_broad_control`: "most words".'
+        description="Who wrote it, a person as `human:NAME`; `revision`; `meanings`: a list; `shuffled_control`: "
+        'another\'s text; `over_broad_control`: "most words".'
     )
     taken_from: pl.Int32 = pa.Field(
         nullable=True, ge=0, description="For a shuffled control: neuron_index of the neuron whose text it is."
@@ -246,12 +247,14 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "counterexamples": Counterexamples,
     "revised_explanations": RevisedExplanations,
     "meanings": Meanings,
+    "labels": Labels,
     "candidates": Candidates,
     "simulations": Simulations,
     "scores": Scores,
     "judgements": Judgements,
     "ablations": Ablations,
     "metrics": Metrics,
+    "token_index": TokenIndex,
     "final_simulations": FinalSimulations,
     "final_scores": FinalScores,
     "openings": Openings,
@@ -269,12 +272,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "counterexamples": ("layer_index", "neuron_index", "round", "number"),
     "revised_explanations": ("layer_index", "neuron_index", "round"),
     "meanings": ("layer_index", "neuron_index", "n_meanings", "meaning"),
+    "labels": ("layer_index", "neuron_index", "label"),
     "candidates": ("layer_index", "neuron_index", "candidate"),
     "simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
     "judgements": ("layer_index", "neuron_index", "candidate", "scorer", "excerpt_index"),
     "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
+    "token_index": ("layer_index", "token", "neuron_index"),
     "final_simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "final_scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
     "openings": ("opening", "layer_index"),

@@ -23,24 +23,33 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import going, home_page, layer_page, study_page
-from neuron_assets.viewer.guarding import StrictHeaders
+from neuron_assets.viewer import entrance, going, home_page, layer_page, neuron_page, study_page
+from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
 
+_PAGES = (
+    entrance,
+    going,
+    home_page,
+    layer_page,
+    neuron_page,
+    study_page,
+)
 _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
 
 
-def create_app(project: Project) -> Starlette:
+def create_app(project: Project, access: Access = Access()) -> Starlette:  # noqa: B008 - it is frozen
     """The application; it reads nothing before it is asked."""
-    static = Mount("/-/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    routes: list[BaseRoute] = [static, *going.ROUTES, *home_page.ROUTES, *study_page.ROUTES, *layer_page.ROUTES]
+    static = Mount(STATIC, StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    routes: list[BaseRoute] = [static, *(route for each in _PAGES for route in each.ROUTES)]
     app = Starlette(
         routes=sorted(routes, key=_is_of_a_study),
-        middleware=[Middleware(StrictHeaders)],
+        middleware=[Middleware(Guard, access)],
         exception_handlers={HTTPException: _refused, NeuronAssetsError: _failed},
     )
     app.state.shelf = Shelf(project)
+    app.state.access = access
     return app
 
 

@@ -16,6 +16,7 @@ from neuron_assets.method.records import SPLITS, NeuronId
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 from neuron_assets.tables.layer_keys import layer_key
+from neuron_assets.tables.neuron_rows import excerpt_rows, neuron_rows
 from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
 from neuron_assets.tables.store import TableStore
 
@@ -63,16 +64,17 @@ class OpenStudy:
 
         Raises UnreadableTable.
         """
-        of_neuron = pl.col("neuron_index") == neuron.neuron_index
         try:
-            return read_table(self._path(table, neuron.layer_index), table, of_neuron, columns)
+            return neuron_rows(self._path(table, neuron.layer_index), table, neuron.neuron_index, columns)
         except MissingTable:
             return None
 
     def excerpts(self, excerpt_indices: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
-        """These rows of `excerpts`; `columns` should hold excerpt_index. Raises MissingTable or UnreadableTable."""
-        wanted = pl.col("excerpt_index").is_in(list(excerpt_indices))
-        return read_table(self._path("excerpts", None), "excerpts", wanted, columns)
+        """These rows of `excerpts`, ascending; `columns` should hold excerpt_index.
+
+        Raises MissingTable or UnreadableTable.
+        """
+        return excerpt_rows(self._path("excerpts", None), excerpt_indices, columns)
 
     def shown_pools(self) -> tuple[str, ...]:
         """Pools of documents that may be looked at: `test` is one only once the final report has opened it.

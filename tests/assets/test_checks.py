@@ -11,18 +11,15 @@ from neuron_assets.assets.checks import (
     CHECKS,
     Finding,
     control_near_zero,
-    expected_candidates,
-    expected_scores,
-    expected_simulations,
     few_failures,
     few_undefined,
     has_all,
-    neurons,
     not_dropped,
     one_pool_each,
     own_means,
     scored_apart,
 )
+from neuron_assets.assets.expected_rows import expected_candidates, expected_scores, expected_simulations, neurons
 from neuron_assets.assets.explainers import SILENT, is_no_fault
 from neuron_assets.assets.held_out import is_simulated
 from neuron_assets.assets.predictions import LOOKUPS

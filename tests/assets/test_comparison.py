@@ -1,4 +1,4 @@
-"""Facts on studies that are compared: by the command, as an asset, and when they are refused."""
+"""Facts on studies that are compared: by the command, as an asset, and when others have changed."""
 
 import base64
 import json
@@ -13,35 +13,25 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from neuron_assets.assets.comparing import compared, refuse_others
-from neuron_assets.assets.specs import asset_key
+from neuron_assets.assets.comparing import compared
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.cli import main
 from neuron_assets.definitions import build_definitions
-from neuron_assets.errors import InvalidStudy, NotComparable, NothingScored, StudyNotFound
-from neuron_assets.lineage import tables_of
-from neuron_assets.project import BUNDLED_STUDIES, Project
-from neuron_assets.study import Study, read_study
+from neuron_assets.errors import NothingScored, StudyNotFound
+from neuron_assets.project import Project
 from neuron_assets.tables.parquet import read_table
 from neuron_assets.tables.store import TableStore
 from neuron_assets.tables.validation import problems
+from tests.assets.compared_studies import SECTIONS, SHORT, study_of
 from tests.language_models.misbehaving_server import MODEL
 from tests.polite_server import asking, polite_server
-from tests.scenario import ALL_MAY_FAIL, STUDY, assets_of, make_project, write_study
+from tests.scenario import ALL_MAY_FAIL, make_project
 from tests.served_tables import LAYERS, make
 
 pytestmark = pytest.mark.slow
 
 PRICE = {"tokens_in": 1.0, "tokens_cached": 1.0, "tokens_out": 10.0}
 """For a million."""
-SCORING = {**dict(STUDY["scoring"]), "scorers": ["simulation", "calibrated"]}  # type: ignore[call-overload]
-SECTIONS: dict[str, Any] = {"scoring": SCORING, "neurons": {"per_layer": 5}, "layers": [1, 2, 3]}
-HOSTED = {"provider": "openai_compatible", "model": MODEL}
-SHORT = {"provider": "rules", "n_rules": 1}
-
-
-def study_of(root: Path, name: str, **changes: object) -> Study:
-    return read_study(write_study(root, name, **(SECTIONS | changes)))
 
 
 @pytest.fixture(scope="module")
@@ -203,49 +193,6 @@ def test_other_text_under_the_same_name_is_refused(own_root: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_the_bundled_study_and_its_twin_have_different_subjects() -> None:
-    study, twin = (read_study(BUNDLED_STUDIES / name / "study.yaml") for name in ("bundled", "bundled_untrained"))
-
-    with pytest.raises(NotComparable, match=r"subject\.provider: bundled and bundled_untrained"):
-        refuse_others(study, twin)
-    refuse_others(study, study.model_copy(update={"name": "again"}))
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"corpus": {**dict(STUDY["corpus"]), "seed": 3}}, "corpus.seed: 0 and 3"),  # type: ignore[call-overload]
-        ({"splits": {"valid": {"top": 4, "random": 5}}}, "splits.valid.top: 5 and 4"),
-        ({"scoring": {**SCORING, "top": 2}}, "scoring.top: 3 and 2"),
-        ({"scoring": {**SCORING, "calibration": "percentile"}}, "scoring.calibration: linear and percentile"),
-        ({"units": {"signed": True}}, "units"),
-        ({"activations": {"seed": 2}}, "activations.seed: 0 and 2"),
-    ],
-)
-def test_what_is_not_the_same_is_named(tmp_path: Path, changes: dict[str, object], field: str) -> None:
-    with pytest.raises(NotComparable) as caught:
-        refuse_others(study_of(tmp_path, "one"), study_of(tmp_path, "other", **changes))
-
-    assert f"\n  - {field}" in str(caught.value)
-    assert "other cannot be compared with one" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"explainer": SHORT},
-        {"explainer": HOSTED, "simulator": HOSTED},
-        {"explainer": {**HOSTED, "layout": "highlighted", "shown_top": 3}},
-        {"neurons": {"per_layer": 9}, "layers": [2]},
-        {"scoring": {**SCORING, "draws": 500, "scorers": ["simulation"], "calibration": "percentile"}},
-        {"controls": {"shuffled": False}, "revision": {"rounds": 1}},
-        {"activations": {"output_side": False}},
-    ],
-)
-def test_what_may_differ_may_differ(tmp_path: Path, changes: dict[str, object]) -> None:
-    refuse_others(study_of(tmp_path, "one"), study_of(tmp_path, "other", **changes))
-
-
 def test_what_a_model_costs_a_neuron_stands_beside(own_root: Path) -> None:
     project = project_of(own_root)
     with polite_server() as server:
@@ -267,18 +214,6 @@ def test_what_a_model_costs_a_neuron_stands_beside(own_root: Path) -> None:
         None: pytest.approx(sum(dollars.values()) / 1e6 / 10, rel=1e-9),
     }
     assert set(known["baseline_cost"]) == {0.0}
-
-
-def test_a_study_compares_only_where_it_is_asked_to(tmp_path: Path) -> None:
-    without = study_of(tmp_path, "without")
-    asking_for_it = study_of(tmp_path, "asking", compare_with=["nobody", "without", "without"])
-
-    assert asking_for_it.compare_with == ("nobody", "without")
-    assert "comparison" not in tables_of(without)
-    keys = {asset_key(asking_for_it, key.path[-1]) for key in assets_of(without)}
-    assert assets_of(asking_for_it) == keys | {asset_key(asking_for_it, "comparison")}
-    with pytest.raises(InvalidStudy, match="nothing to be compared with in itself"):
-        study_of(tmp_path, "self", compare_with=["self"])
 
 
 def test_the_graph_loads_where_another_study_is_missing(own_root: Path) -> None:

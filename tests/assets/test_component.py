@@ -57,6 +57,7 @@ def load(project: Path, *path: Path) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_study_loads_in_somebodys_own_dagster_project(theirs: Path) -> None:
     assert load(theirs)[1:] == ["True", str(N_ASSETS)]
 
@@ -76,6 +77,7 @@ def test_a_study_loads_from_an_installed_wheel(theirs: Path, tmp_path: Path) -> 
     assert (target / "neuron_assets" / "studies" / "bundled" / "study.yaml").exists()
 
 
+@pytest.mark.slow
 def test_two_studies_load_in_one_dagster_project(theirs: Path) -> None:
     defs = theirs / "theirs" / "defs"
     shutil.copytree(defs / "tiny", defs / "other")

@@ -3,101 +3,22 @@
 import datetime as dt
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 
 from neuron_assets.assets.refreshing import outdated_layers, schedule_name
 from neuron_assets.assets.specs import Role
-from neuron_assets.assets.study_component import build_study, table_resources
-from neuron_assets.definitions import build_definitions
-from neuron_assets.errors import InvalidStudy
 from neuron_assets.project import Project
 from neuron_assets.study import read_study
+from tests.assets.refreshed_world import DAY, FEWER_RULES, NIGHT, SUMMARIES, World, all_of
 from tests.polite_server import asking, is_a_probe, polite_server
 from tests.scenario import make_project
-from tests.served_tables import ENDING, make
+from tests.served_tables import make
 
 pytestmark = pytest.mark.slow
-
-BY_EXPLAINER = ("candidates", "explanations", "scores", "simulations")
-SUMMARIES = {table: ["all"] for table in ENDING}
-NIGHT = dt.datetime(2026, 1, 5, 3, 0, 30, tzinfo=dt.UTC)
-"""Just after a tick of the schedule."""
-DAY = dt.timedelta(days=1)
-FEWER_RULES = {"provider": "rules", "n_rules": 5}
-
-
-def all_of(*layers: str) -> dict[str, list[str]]:
-    """These layers of all that hangs on the explainer."""
-    return {table: list(layers) for table in BY_EXPLAINER}
-
-
-@dataclass
-class World:
-    """The small study with layers 1 and 2, and what Dagster remembers between two looks."""
-
-    project: Project
-    path: Path
-    instance: dg.DagsterInstance
-    cursor: Any = None
-
-    @property
-    def definitions(self) -> dg.Definitions:
-        resources = table_resources(self.project.tables, self.project.requests)
-        shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-        return dg.Definitions.merge(build_study(read_study(self.path)), shared)
-
-    def change(self, **sections: Any) -> None:
-        self.path.write_text(yaml.safe_dump(yaml.safe_load(self.path.read_text()) | sections))
-
-    def tick(self) -> None:
-        """What the schedule does when its time has come."""
-        tags = {"dagster/schedule_name": schedule_name("tiny")}
-        assert self.observation().execute_in_process(instance=self.instance, tags=tags).success
-
-    def observation(self) -> dg.JobDefinition:
-        repository = self.definitions.get_repository_def()
-        return repository.get_job(repository.get_schedule_def(schedule_name("tiny")).job_name)
-
-    def look(self, at: dt.datetime, *, forgotten: bool = False) -> dict[str, list[str]]:
-        """What the sensor requests now, layers by table; `forgotten`: with a lost cursor."""
-        result = dg.evaluate_automation_conditions(
-            self.definitions, self.instance, cursor=None if forgotten else self.cursor, evaluation_time=at
-        )
-        self.cursor = result.cursor
-        found = {
-            one.key.path[-1]: sorted(one.true_subset.expensively_compute_partition_keys())
-            if one.true_subset.is_partitioned
-            else ["all"]
-            for one in result.results
-            if isinstance(one.key, dg.AssetKey) and not one.true_subset.is_empty
-        }
-        return dict(sorted(found.items()))
-
-    def make(self, tables: dict[str, list[str]], **tags: str) -> None:
-        """Runs what was requested, as the daemon would: a run a layer."""
-        definitions = self.definitions
-        for layer in sorted({layer for layers in tables.values() for layer in layers}):
-            selection = [["tiny", table] for table, layers in tables.items() if layer in layers]
-            job = definitions.resolve_implicit_global_asset_job_def()
-            result = job.execute_in_process(
-                instance=self.instance,
-                asset_selection=[dg.AssetKey(path) for path in selection],
-                partition_key=None if layer == "all" else layer,
-                tags=tags,
-            )
-            assert result.success
-
-    def refreshed(self, tables: dict[str, list[str]]) -> None:
-        self.make(tables, **{"neuron_assets/refresh": "true"})
-
-    def n_events(self, table: str) -> int:
-        return len(self.instance.fetch_materializations(dg.AssetKey(["tiny", table]), limit=100).records)
 
 
 @pytest.fixture(scope="module")
@@ -271,15 +192,6 @@ def test_a_layer_with_lost_questions_is_asked_for_again_with_all_that_hangs_on_i
     assert world.look(NIGHT) == all_of("L02")
 
 
-def test_a_time_that_is_none_is_told_and_leaves_other_studies_alone(world: World) -> None:
-    world.change(refresh={"cron": "every night"})
-
-    with pytest.raises(InvalidStudy, match=r"refresh\.cron.*'every night' is no cron expression"):
-        build_study(read_study(world.path))
-    keys = build_definitions(world.project).resolve_all_asset_keys()
-    assert {dg.AssetKey(["tiny", "unreadable_study"]), dg.AssetKey(["bundled", "scores"])} <= set(keys)
-
-
 def test_a_layer_that_tells_nobody_is_left_alone(world: World) -> None:
     world.instance.report_runless_asset_event(dg.AssetMaterialization(["tiny", "explanations"], partition="L05"))
     world.change(explainer=FEWER_RULES)
@@ -308,28 +220,6 @@ def test_an_observation_by_hand_tells_and_requests_nothing(world: World) -> None
     told = latest.asset_observation.metadata
     assert (told["observed_by"].value, told["outdated_layers"].value) == ("hand", "L01, L02")
     assert world.look(NIGHT + DAY) == {}
-
-
-def test_the_schedule_is_off_only_where_a_refresh_costs_money(world: World) -> None:
-    def status(**sections: Any) -> dg.DefaultScheduleStatus:
-        world.change(**sections)
-        schedule = world.definitions.get_repository_def().get_schedule_def(schedule_name("tiny"))
-        assert isinstance(schedule, dg.ScheduleDefinition)
-        return schedule.default_status
-
-    hosted = {"provider": "openai_compatible", "model": "some-model", "base_url": "http://127.0.0.1:1/v1"}
-    free = {"some-model": {"tokens_in": 0, "tokens_out": 0}}
-    assert status() == dg.DefaultScheduleStatus.RUNNING
-    assert status(explainer=hosted) == dg.DefaultScheduleStatus.STOPPED
-    assert status(prices=free) == dg.DefaultScheduleStatus.RUNNING
-    assert status(simulator=hosted | {"model": "other"}) == dg.DefaultScheduleStatus.STOPPED
-
-
-def test_a_schedule_follows_the_study(world: World) -> None:
-    world.change(refresh={"cron": "15 4 * * 1", "timezone": "Europe/Berlin"})
-    schedule = world.definitions.get_repository_def().get_schedule_def(schedule_name("tiny"))
-
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("15 4 * * 1", "Europe/Berlin")
 
 
 def test_a_look_at_a_hosted_model_is_one_request_and_tells_what_a_refresh_would_take(world: World) -> None:

@@ -5,22 +5,21 @@ it says is computed from whole rows of logits, token by token of the whole promp
 """
 
 import json
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from tests import prompt_server
 
 Misbehaviour = Literal["none", "ignores_echo", "shifts_by_one", "drops_last_token", "adds_noise", "few_alternatives"]
 
@@ -158,20 +157,8 @@ def served(server: EchoServer) -> Iterator[EchoServer]:
         Route("/v1/completions", answer, methods=["POST"]),
         Route("/v1/chat/completions", answer, methods=["POST"]),
     ]
-    listening = socket.create_server(("127.0.0.1", 0))
-    server.base_url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    running = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not running.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    try:
+    with prompt_server.serving(Starlette(routes=routes)) as server.base_url:
         yield server
-    finally:
-        running.should_exit = True
-        thread.join(10)
-        listening.close()
 
 
 def _usage(n_in: int, n_out: int) -> dict[str, int]:

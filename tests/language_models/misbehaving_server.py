@@ -7,19 +7,18 @@ message, so that an answer to the wrong question is seen.
 import asyncio
 import json
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+
+from tests import prompt_server
 
 MODEL = "parrot-1"
 
@@ -149,20 +148,8 @@ def running(**fields: Any) -> Iterator[MisbehavingServer]:
 @contextmanager
 def serving(routes: list[Route]) -> Iterator[str]:
     """The base URL below which these answer, until the end of the block."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(Starlette(routes=routes), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.005)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    with prompt_server.serving(Starlette(routes=routes)) as url:
+        yield url
 
 
 def free_port() -> int:

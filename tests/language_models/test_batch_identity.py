@@ -4,9 +4,9 @@ import pytest
 
 from neuron_assets.errors import ModelChanged
 from neuron_assets.language_models.database import Database
+from tests.language_models.asked_in_batches import ask
 from tests.language_models.asked_numbers import questions, values
 from tests.language_models.batch_server import BatchServer, batch_server
-from tests.language_models.test_batching import ask
 
 
 def n_submitted(server: BatchServer) -> int:

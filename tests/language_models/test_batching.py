@@ -3,64 +3,31 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from neuron_assets.assets.asked import RequestDesk, log_answers
-from neuron_assets.assets.books import Errand
 from neuron_assets.errors import (
     BatchNotDone,
     BudgetSpent,
-    InvalidStudy,
     NotAnsweredYet,
 )
-from neuron_assets.language_models.asker import Asker, Limits, Progress, Requested
+from neuron_assets.language_models.asker import Limits, Progress, Requested
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.batching import BatchBounds, ask_all_in_batches
 from neuron_assets.language_models.database import Database
-from neuron_assets.language_models.ledger import Ledger
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.open_batches import OpenBatches
-from neuron_assets.language_models.openai_compatible import OpenAICompatible
-from neuron_assets.language_models.prices import Price
-from neuron_assets.language_models.request_store import RequestStore
-from neuron_assets.language_models.server_settings import ServerSettings
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
-from neuron_assets.model_sections import HostedExplainer
-from neuron_assets.study import read_study
-from tests.language_models.asked_numbers import failures, hurried, question, questions, values
-from tests.language_models.batch_server import BatchServer, Course, batch_server, good
-from tests.language_models.misbehaving_server import MODEL, Body
-from tests.scenario import make_project, write_study
+from tests.language_models.asked_in_batches import ask, asker, said
+from tests.language_models.asked_numbers import failures, question, questions, values
+from tests.language_models.batch_server import Course, batch_server, good
+from tests.language_models.misbehaving_server import Body
 
-BOUNDS = BatchBounds()
 KEY = "sk-planted-0123456789-abcdef"
-
-
-def asker(server: BatchServer, database: Database, **fields: Any) -> Asker:
-    settings = fields.pop("settings", {})
-    model = OpenAICompatible(ServerSettings(server.url, MODEL, timeout_s=5, **settings))
-    return Asker(model, "the server", RequestStore(database), **{"sleep": hurried, **fields})
-
-
-def ask(
-    asked: Sequence[Question[int]],
-    server: BatchServer,
-    database: Database,
-    bounds: BatchBounds = BOUNDS,
-    **fields: Any,
-) -> list[Answer[int]]:
-    """A run of its own, as after a restart."""
-    return list(ask_all_in_batches(asked, asker(server, database, **fields), OpenBatches(database), bounds=bounds))
-
-
-def said(body: Body) -> str:
-    return str(body["messages"][-1]["content"])
 
 
 def test_every_question_gets_its_own_answer_in_order(database: Database) -> None:
@@ -255,49 +222,3 @@ def test_the_key_is_sent_and_stands_nowhere(
     assert "batch-0" in caplog.text
     assert not any(KEY in text for text in told)
     assert KEY.encode() not in kept
-
-
-def test_a_study_in_batches_pays_half_and_another_run_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "run")
-    with batch_server() as server:
-        explainer = {"provider": "openai_compatible", "model": MODEL, "base_url": server.url}
-        price = {MODEL: {"tokens_in": 1.0, "tokens_out": 1.0}}
-        asking = {"mode": "batch", "most_in_batch": 4}
-        _, study = make_project(tmp_path, explainer=explainer, prices=price, asking=asking)
-        assert isinstance(study.explainer, HostedExplainer)
-        desk = RequestDesk(str(tmp_path / "requests.sqlite"))
-        facts = []
-        for _ in range(2):
-            tell = log_answers(logging.getLogger("run"), "explanations")
-            with desk.opened(study, study.explainer, Errand("explanations", 0, "run", tell)) as asked:
-                answers = list(asked.answers(questions(9)))
-                facts.append(asked.facts())
-        database = Database.open(desk.store)
-        spent = Ledger(database, {MODEL: Price(1.0, 1.0)}).spent(study.name)
-        database.close()
-
-    assert values(answers) == list(range(9))
-    assert [len(server.lines(number)) for number in range(len(server.batches))] == [4, 4]
-    assert (spent.requests, facts[0]["requests"]) == (10, 9)  # and one to see who answers
-    assert spent.money == pytest.approx(14e-6 * (1 + 1 + 8 / 2))
-    assert facts[0]["dollars"] == pytest.approx(14e-6 * (1 + 8 / 2))
-    assert facts[1]["requests"] == 0
-    told = [record.message for record in caplog.records if record.name == "run"]
-    news = "4 requests submitted as batch batch-0; it goes on if this run is stopped"
-    assert told[0] == f"explanations: 1 done, 5 asked, 0 failed; {news}"
-    assert len(told) == len(set(told)) == 6
-
-
-@pytest.mark.parametrize(
-    ("section", "what"),
-    [
-        ({"explainer": {"provider": "local", "model": "gpt2"}}, "the explainer is a local one"),
-        (
-            {"simulator": {"provider": "openai_compatible", "model": MODEL, "method": "logprobs"}},
-            "write `method: json`",
-        ),
-    ],
-)
-def test_a_study_says_at_once_what_cannot_go_by_batches(tmp_path: Path, section: dict[str, object], what: str) -> None:
-    with pytest.raises(InvalidStudy, match=what):
-        read_study(write_study(tmp_path, asking={"mode": "batch"}, **section))

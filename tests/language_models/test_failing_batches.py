@@ -21,10 +21,10 @@ from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.language_models.scripted import Scripted
 from neuron_assets.method.questions import EchoPrompt, Question
+from tests.language_models.asked_in_batches import ask, said
 from tests.language_models.asked_numbers import echo, failures, question, questions, values
 from tests.language_models.batch_server import Course, batch_server, good
 from tests.language_models.misbehaving_server import MODEL, Body, chat_answer, refusal
-from tests.language_models.test_batching import ask, said
 
 
 def test_an_unreadable_reply_is_asked_again_in_the_next_batch(database: Database) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMIT = "0" * 40
 EVIL = "from pathlib import Path\nPath({mark!r}).touch()\n"
 TRIES = """
@@ -22,6 +24,7 @@ for use in (open_local_model, who_is):
 """
 
 
+@pytest.mark.slow
 def test_code_beside_a_model_is_not_run_even_on_yes(tmp_path: Path) -> None:
     mark = tmp_path / "it_ran"
     folder, cached = tmp_path / "folder", tmp_path / "hub" / "models--some--evil"

@@ -70,6 +70,7 @@ def test_a_killed_process_loses_nothing_that_was_kept(tmp_path: Path) -> None:
         assert n_told <= len(store) <= n_told + 1
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_store_at_once_and_write_the_same_answers_all_end_well(tmp_path: Path) -> None:
     path = tmp_path / "new" / "requests.sqlite"
     running = [

@@ -14,10 +14,10 @@ from neuron_assets.language_models.batching import BatchBounds, ask_all_in_batch
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.open_batches import OpenBatches
 from neuron_assets.method.records import Answer
+from tests.language_models.asked_in_batches import ask, asker
 from tests.language_models.asked_numbers import questions, values
 from tests.language_models.batch_server import Course, batch_server
 from tests.language_models.misbehaving_server import refusal
-from tests.language_models.test_batching import ask, asker
 
 
 class Killed(BaseException):

@@ -110,6 +110,7 @@ def test_without_a_false_alarm_precision_does_not_see_what_is_missed_and_f1_does
     assert value("f1", missing, counts(1000, 100)) == pytest.approx(2 * 0.3 / 1.3)
 
 
+@pytest.mark.slow
 def test_a_concept_fifty_times_too_broad_is_nearly_right_on_a_balanced_choice_and_nearly_always_wrong_in_text() -> None:
     """The neuron is active in one excerpt of a thousand, the explanation fits fifty of them."""
     n_natural, n_active, n_fitting = 20_000, 20, 1_000
@@ -266,6 +267,7 @@ def test_a_neuron_has_the_same_numbers_to_the_bit_whatever_else_is_reckoned() ->
     assert judging_metrics(GOOD, NATURAL, seed=4)["precision"].low != first["precision"].low
 
 
+@pytest.mark.slow
 def test_ninety_five_of_a_hundred_intervals_hold_the_precision_of_all_text() -> None:
     """A known population: rate 0.1, a judge with TPR 0.8 and FPR 0.1; 30 + 30 excerpts judged, 300 natural ones."""
     rng = np.random.default_rng(4)

@@ -134,6 +134,7 @@ def test_simulation_puts_the_true_claim_above_each_false_one(unit: PlantedUnit) 
     assert all(value is None or value < 0.95 for value in false), false
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shown_at_once", [1, 4])
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_detection_or_fuzzing_puts_the_true_claim_above_each_false_one(unit: PlantedUnit, shown_at_once: int) -> None:

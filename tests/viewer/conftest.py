@@ -8,11 +8,14 @@ from starlette.testclient import TestClient
 from neuron_assets.project import Project
 from neuron_assets.viewer.app import create_app
 from tests.scenario import make_project
+from tests.viewer import hostile
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with the study `tiny`: layers 0 and 2 of the bundled subject, three neurons of each explained.
+
+    A part of its corpus is hostile (`hostile.py`).
 
     All tests share it: nothing may be written there. Copy it first (shutil.copytree of `dagster_home.parent`).
     """
@@ -24,6 +27,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     root = tmp_path_factory.mktemp("made")
     scoring = {"top": 3, "random": 3, "draws": 100, "scorers": ["simulation", "unigram_lookup", "natural_rate"]}
     project, study = make_project(root, layers=[0, 2], scoring=scoring, revision={"rounds": 1})
+    for document, text in hostile.DOCUMENTS.items():
+        (study.folder / "texts" / document).write_text(text, encoding="utf-8")
     resources = table_resources(project.tables, project.requests)
     with named_home(project.dagster_home), opened_instance(project) as instance:
         materialize(Wanted(study, study.layer_indices, None), instance, resources, lambda _run: None)

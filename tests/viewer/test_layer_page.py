@@ -119,7 +119,7 @@ def test_a_damaged_table_is_named_and_the_rest_stands(made: Project, tmp_path: P
     project = Project.from_environment({}, tmp_path / "copy")
     (Path(project.tables) / "tiny" / table / "L02.parquet").write_bytes(b"no table")
 
-    with TestClient(create_app(project)) as client:
+    with TestClient(create_app(project), base_url="http://127.0.0.1:8787") as client:
         page = client.get("/tiny/2")
     assert page.status_code == 200
     assert told in seen(page.text)
@@ -132,7 +132,7 @@ def test_scores_of_other_texts_stand_without_a_text(made: Project, tmp_path: Pat
     folder = Path(project.tables) / "tiny" / "candidates"
     shutil.copy(folder / "L00.parquet", folder / "L02.parquet")
 
-    with TestClient(create_app(project)) as client:
+    with TestClient(create_app(project), base_url="http://127.0.0.1:8787") as client:
         text = seen(client.get("/tiny/2").text)
     assert "The explanations were made again since they were scored" in text
     assert "Activates on" not in text

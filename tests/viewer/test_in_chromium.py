@@ -1,0 +1,82 @@
+"""What a person sees and does in a browser: every page in both themes and on a phone, search, texts, labels."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from neuron_assets.project import Project
+from neuron_assets.viewer.app import create_app
+from tests.viewer.browsing import Watched, served
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs Chromium, as `chromium` on the path")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-background-networking"]
+        )
+
+
+@pytest.fixture(scope="module")
+def url(made: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a copy of the project, for people write into it."""
+    root = tmp_path_factory.mktemp("seen") / "project"
+    shutil.copytree(made.dagster_home.parent, root, ignore=shutil.ignore_patterns("history", "storage", "logs"))
+    with served(create_app(Project.from_environment({}, root))) as address:
+        yield address
+
+
+_LOOKS: dict[str, dict[str, object]] = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}, "has_touch": True},
+}
+
+
+@pytest.fixture(params=_LOOKS)
+def watched(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Watched]:
+    context = browser.new_context(**_LOOKS[request.param])  # type: ignore[arg-type]  # options by name
+    yield Watched(context.new_page(), url)
+    context.close()
+
+
+def _look(request: pytest.FixtureRequest) -> str:
+    return str(request.node.callspec.params["watched"])
+
+
+PAGES = {
+    "home": "/",
+    "study": "/tiny",
+    "layer": "/tiny/2",
+    "neuron": "/tiny/{layer}/{neuron}",
+    "neuron_valid": "/tiny/{layer}/{neuron}?pool=valid&all=1",
+    "not_explained": "/tiny/2/0",
+    "evidence": "/tiny/{layer}/{neuron}/evidence",
+    "asked": "/tiny/{layer}/{neuron}/asked",
+    "similar": "/tiny/{layer}/{neuron}/similar",
+    "label": "/tiny/{layer}/{neuron}/label",
+    "simulate": "/tiny/{layer}/{neuron}/simulate",
+    "search": "/-/search?study=tiny&q=the",
+    "compare": "/-/compare?study=tiny",
+    "text": "/-/text?study=tiny",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_no_fault(
+    watched: Watched, name: str, explained: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
+    layer, neuron = explained
+    watched.open(PAGES[name].format(layer=layer, neuron=neuron))
+    watched.keep(f"{name}_{_look(request)}")
+
+    assert watched.faults() == []
+    assert not watched.is_too_wide()
+    assert watched.page.title() not in {"owned", "1"}
