@@ -36,6 +36,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
         *("excerpts", "activations", "neuron_statistics", "candidates", "simulations", "scores"),
         *("judgements", "ablations"),
     ),
+    "token_index": ("excerpts", "activations", "neuron_statistics"),
     "final_simulations": ("excerpts", "activations", "candidates", "scores"),
     "final_scores": ("excerpts", "activations", "neuron_statistics", "candidates", "scores", "final_simulations"),
     "layer_summary": ("scores",),
@@ -50,6 +51,9 @@ REVISED = ("counterexamples", "revised_explanations")
 
 BY_PEOPLE = frozenset({"labels"})
 """Tables that hang on no field of the study, and so are in no lineage; what changes in them is noticed by content."""
+
+ALONE = frozenset({"token_index"})
+"""Tables of a layer from which no other is made, and that are made from none of those that explain."""
 
 FINAL = ("final_simulations", "final_scores")
 """The tables of the final report: in no study's graph, made when a person opens the pool `test`."""
@@ -147,6 +151,7 @@ def _fields(study: Study) -> Mapping[str, Mapping[str, Any]]:
         },
         "ablations": {"calibration": study.scoring.calibration},
         "metrics": {"scoring": study.scoring.model_dump(exclude={"scorers", "choosing_seed"})},
+        "token_index": {},
         "final_simulations": {"simulator": study.simulator_identity, "top": study.scoring.top},
         "final_scores": {"scoring": study.scoring.model_dump(exclude=not_scored)},
         "layer_summary": {"columns": 2},

@@ -28,7 +28,7 @@ from neuron_assets.assets.specs import (
 from neuron_assets.assets.spending import MADE_BY_ASKING, asks_a_server
 from neuron_assets.assets.study_component import build_study
 from neuron_assets.errors import CheckFailed, NeuronAssetsError, RunFailed
-from neuron_assets.lineage import INPUTS, REVISED, tables_of
+from neuron_assets.lineage import ALONE, INPUTS, REVISED, tables_of
 from neuron_assets.standing import State
 from neuron_assets.study import Study
 from neuron_assets.tables.parquet import read_facts
@@ -92,7 +92,7 @@ def materialize(
         try:
             make_run(wanted.study, run, instance, assets, resources)
         except NeuronAssetsError as error:
-            if run.tables[-1] == by_layer(wanted.study)[-1]:
+            if run.tables[-1] in by_layer(wanted.study):
                 failed.append(error)
             if error.hits_all_layers or not failed:
                 raise
@@ -180,7 +180,8 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
         stale = [table for table in by_layer(study) if not state.stands(table, layer)]
         if stale:
             outdated = REVISED[0] if stale[0] in REVISED else stale[0]  # one step makes both
-            tables = by_layer(study)[by_layer(study).index(outdated) :]
+            later = by_layer(study)[by_layer(study).index(outdated) :]
+            tables = tuple(table for table in later if table in stale or table not in ALONE)
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
             yield Run(f"explanations to scores of L{layer}", tables, key, key, config)

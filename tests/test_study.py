@@ -143,7 +143,10 @@ def test_other_layers_are_refused(text: str) -> None:
             - {"explanations", "counterexamples", "revised_explanations", "meanings"}
             - {"candidates", "simulations", "judgements", "labels"},
         ),
-        ({"explainer": {"provider": "rules", "n_rules": 3}}, set(list(INPUTS)[3:-1]) - {"labels"}),
+        (
+            {"explainer": {"provider": "rules", "n_rules": 3}},
+            set(list(INPUTS)[3:-1]) - {"token_index", "labels"},
+        ),
         ({"activations": {"sampled_tokens": 64}}, set(list(INPUTS)[1:-1]) - {"labels"}),
         ({"corpus": CORPUS | {"seed": 1}}, set(INPUTS) - {"spending", "labels"}),
     ],

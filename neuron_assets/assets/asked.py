@@ -6,7 +6,7 @@ itself (`language_models/asking.py`).
 
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ import dagster as dg
 
 from neuron_assets.asking_sections import AskingSection
 from neuron_assets.assets.books import Books, Errand
+from neuron_assets.assets.noting import noting
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.assets.specs import asset_key
@@ -40,6 +41,7 @@ from neuron_assets.model_sections import (
     Simulator,
 )
 from neuron_assets.study import Study
+from neuron_assets.tables.store import TableStore
 
 if TYPE_CHECKING:
     from neuron_assets.language_models.local import LocalModel
@@ -121,6 +123,8 @@ class RequestDesk:
     tell: Tell = log_answers
     waits: Sequence[float] = ()
     """Seconds before each further try of a step whose server does not answer."""
+    tables: TableStore | None = None
+    """In which stands what is asked about; without them nothing tells for which neuron an answer was used."""
     _observed: dict[str, str] = field(default_factory=dict)
     """Who was observed in this process, by name: asked for once a process, not once a layer."""
 
@@ -128,8 +132,7 @@ class RequestDesk:
     def opened(self, study: Study, section: AskedModel, errand: Errand) -> Iterator[Asked]:
         """Raises LanguageModelError where the model cannot be asked."""
         with ExitStack() as stack:
-            database = Database.open(self.store)
-            stack.callback(database.close)
+            database = stack.enter_context(closing(Database.open(self.store)))
             books = Books(study, section, errand, database)
             model, name = _open_model(study, section, books.record, offline=self.offline)
             says_the_same_again = isinstance(section, LocalExplainer | LocalJudge) and section.temperature == 0
@@ -147,6 +150,7 @@ class RequestDesk:
                 offline=self.offline,
                 before_asking=books.check,
                 record=books.record,
+                used=stack.enter_context(noting(database, study, errand, self.tables)),
             )
             try:
                 asker = self._observing(asker)

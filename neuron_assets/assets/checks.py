@@ -115,10 +115,7 @@ OF_TABLE: Mapping[str, tuple[str, ...]] = {
     "metrics": ("schema", "complete"),
     "final_simulations": ("schema", "complete", "documents_apart", "failures"),
     "final_scores": ("schema", "complete", "documents_apart"),
-    "layer_summary": ("schema",),
-    "trends": ("schema",),
-    "comparison": ("schema",),
-    "spending": ("schema",),
+    **dict.fromkeys(("token_index", "layer_summary", "trends", "comparison", "spending"), ("schema",)),
 }
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from neuron_assets.assets.asked import RequestDesk, observed_identity, open_local
 from neuron_assets.assets.books import Errand
+from neuron_assets.assets.noting import noting
 from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.errors import ExplanationError
 from neuron_assets.few_shot import few_shot_neurons
-from neuron_assets.language_models.asker import Progress
+from neuron_assets.language_models.asker import Progress, Used
 from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer, Tokens
@@ -76,8 +77,11 @@ def open_simulator(study: Study, desk: RequestDesk, errand: Errand) -> Iterator[
                     facts=asked.facts,
                 )
         case LocalSimulator():
-            with RequestStore.open(desk.store) as store:
-                yield _local(study, section, store, errand)
+            with (
+                RequestStore.open(desk.store) as store,
+                noting(store.database, study, errand, desk.tables) as used,
+            ):
+                yield _local(study, section, store, errand, used)
 
 
 def _by_excerpt(
@@ -100,7 +104,9 @@ def _by_excerpt(
         yield [answer, *(next(answers) for _ in range(n_excerpts.pop(0) - 1))]
 
 
-def _local(study: Study, section: LocalSimulator, store: RequestStore, errand: Errand) -> Simulator:
+def _local(
+    study: Study, section: LocalSimulator, store: RequestStore, errand: Errand, used: Callable[[Used], None]
+) -> Simulator:
     from neuron_assets.language_models.kept_simulating import KeptSimulator
 
     tally = {"excerpts_computed": 0, "excerpts_kept": 0}
@@ -111,7 +117,7 @@ def _local(study: Study, section: LocalSimulator, store: RequestStore, errand: E
         errand.on_progress(Progress(n_answers=sum(tally.values()), n_requests=tally["excerpts_computed"]))
 
     model = open_local(section)
-    local = KeptSimulator(model, few_shot_neurons(), store, study.asking.rows_at_once, count)
+    local = KeptSimulator(model, few_shot_neurons(), store, study.asking.rows_at_once, count, used)
     return Simulator(
         identity=observed_identity(study.simulator_identity, model.who),
         simulate=lambda items: local.simulate((one.about, one.explanation, list(one.strings())) for one in items),

@@ -50,7 +50,7 @@ MADE_BY = "made_by"
 Role = Literal["explainer", "simulator"]
 ROLES: tuple[Role, ...] = ("explainer", "simulator")
 UNPARTITIONED = frozenset({"excerpts", "layer_summary", "trends", "comparison", "spending"})
-BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics", "labels"})
+BEFORE_EXPLAINING = frozenset({"excerpts", "activations", "neuron_statistics", "token_index", "labels"})
 
 KINDS: Mapping[str, set[str]] = {
     "excerpts": {"python", "parquet"},

@@ -109,6 +109,13 @@ activations, a threshold from which on a token counts as predicted) is fitted on
 is said too broadly scores well among top excerpts, and is found out here.
 
 **Costs** seconds; the simulations on more excerpts, which it needs, cost the simulator's questions.""",
+    "token_index": """
+**Made** from the excerpts of the `train` pool: on which tokens each neuron is above a share of its maximum, the twenty
+that it does most on. The viewer finds neurons by it; a study without it can be looked at all the same.
+
+**Look at** `share` in the table: 1 for a neuron that fires on one token only.
+
+**Costs** seconds.""",
     "final_simulations": """
 **Made** by the simulator on excerpts of `test`, once a person has opened that pool with `neuron-assets report --final`:
 of the candidates that stand for their neurons, and of the controls.

@@ -35,6 +35,7 @@ from neuron_assets.assets.simulations import simulations_asset
 from neuron_assets.assets.specs import IO_MANAGER_KEY, TABLE
 from neuron_assets.assets.spending import spending_assets
 from neuron_assets.assets.subject_model import subject_model_asset
+from neuron_assets.assets.token_index import token_index_asset
 from neuron_assets.assets.trends import trends_asset
 from neuron_assets.assets.trying_again import WAITS
 from neuron_assets.lineage import tables_of
@@ -69,6 +70,7 @@ def build_study(study: Study, *, tables: str | None = None, pools: Mapping[str, 
             *([judgements_asset(study, wait_for.get("judgements"))] if "judgements" in tables_of(study) else []),
             *([ablations_asset(study, wait_for.get("ablations"))] if "ablations" in tables_of(study) else []),
             *([metrics_asset(study)] if "metrics" in tables_of(study) else []),
+            token_index_asset(study),
             layer_summary_asset(study),
             trends_asset(study),
             *comparison_assets(study),
@@ -106,7 +108,8 @@ def table_resources(  # noqa: PLR0913  # what differs between a person's call, D
     `requests` is where answers of language models are kept; offline, nothing else is asked. `waits` are the seconds
     before each further try of a step whose server does not answer.
     """
-    tables, desk = ParquetTables(root=root), RequestDesk(requests, offline, tell, waits)
+    tables = ParquetTables(root=root)
+    desk = RequestDesk(requests, offline, tell, waits, tables.store)
     return {IO_MANAGER_KEY: tables, "table_store": tables.store, "progress": progress, "reading": reading, "desk": desk}
 
 

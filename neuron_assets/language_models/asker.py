@@ -74,6 +74,15 @@ class Limits:
     """Seconds that what is in flight gets to arrive, and be kept, once the run is at its end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """An answer that is in the store, and was taken from there or put there for a question."""
+
+    key: str
+    about: str
+    """What the question was about."""
+
+
 def nothing(_: object = None) -> None:
     """Nobody is told."""
 
@@ -97,6 +106,8 @@ class Asker:
     `record`, on another thread than the caller's."""
     record: Callable[[Sequence[Requested]], None] = nothing
     """Called after requests, soon."""
+    used: Callable[[Used], None] = nothing
+    """Called with each answer that there is, whether or not it can be read."""
     sleep: Sleep = asyncio.sleep
 
 

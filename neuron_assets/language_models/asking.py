@@ -26,7 +26,7 @@ from neuron_assets.errors import (
     UnreadableReply,
 )
 from neuron_assets.language_models.answered_requests import answered_now
-from neuron_assets.language_models.asker import Asker, Progress, Requested, nothing, outcome_of
+from neuron_assets.language_models.asker import Asker, Progress, Requested, Used, nothing, outcome_of
 from neuron_assets.language_models.event_loop import loop_in_a_thread
 from neuron_assets.language_models.ledger import Outcome
 from neuron_assets.language_models.limiter import Limiter
@@ -189,15 +189,18 @@ class _Asking:
         """From the store, from the same question that is being asked already, or asked."""
         key = None if self._identity is None else self._key(question, attempt, self._identity)
         kept = None if key is None else self._asker.store.get(key)
-        if kept is not None:
+        if key is not None and kept is not None:
             self._has_answer = True
+            self._asker.used(Used(key, question.about))
             return kept.replied
         if key is None or self._asker.offline:
             raise _NotKept("not in the request store, and nothing is asked offline")
         if key not in self._asked:
             self._asked[key] = asyncio.create_task(self._ask(key, question, attempt))
             self._asked[key].add_done_callback(partial(self._ended, key))
-        return await asyncio.shield(self._asked[key])
+        replied = await asyncio.shield(self._asked[key])
+        self._asker.used(Used(key, question.about))
+        return replied
 
     async def _ask(self, key: str, question: Question[Any], attempt: int) -> Replied:
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from neuron_assets.errors import NoBatches, RequestError, RequestRefused, TryAgain, UnreadableReply
-from neuron_assets.language_models.asker import Asker, Progress, nothing
+from neuron_assets.language_models.asker import Asker, Progress, Used, nothing
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.batch_rounds import BatchRounds, Wanted, in_batches
 from neuron_assets.language_models.event_loop import loop_in_a_thread
@@ -156,6 +156,7 @@ class _Batching(Generic[T]):
             kept = self._asker.store.get(key)
             if kept is None:
                 return self._want(key, question, attempt)
+            self._asker.used(Used(key, question.about))
             try:
                 return Answer(question.read(kept.replied.reply))
             except UnreadableReply as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock
 from sqlalchemy import (
@@ -45,10 +46,11 @@ _CREATING = 0x6E6575726F6E
 class Database:
     """An open database. Every operation raises StoreUnusable where it cannot be done, with the password masked."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, *, is_read_only: bool = False) -> None:
         self._engine = engine
         self.name = name
         """What people are shown of it: never the password."""
+        self.is_read_only = is_read_only
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -69,6 +71,15 @@ class Database:
             database.close()
             raise
         return database
+
+    @classmethod
+    def open_to_read(cls, url: str) -> "Database":
+        """As `open`, and nothing can be changed; raises StoreUnusable where a SQLite file is missing, too."""
+        location = _location(url)
+        name = _shown(location)
+        if location.get_backend_name() == "sqlite" and not Path(name).is_file():
+            raise StoreUnusable(name, "there is no such file")
+        return cls(_engine_to_read(location), name, is_read_only=True)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -169,6 +180,12 @@ def _engine(location: URL) -> Engine:
     if is_sqlite:
         event.listen(engine, "connect", _write_through_at_checkpoints)
     return engine
+
+
+def _engine_to_read(location: URL) -> Engine:
+    if location.get_backend_name() == "sqlite":
+        return _engine(location.set(database=f"file:{quote(_shown(location))}", query={"mode": "ro", "uri": "true"}))
+    return _engine(location).execution_options(postgresql_readonly=True)
 
 
 def _write_through_at_checkpoints(connection: Any, _: object) -> None:

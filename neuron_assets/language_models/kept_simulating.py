@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 from jaxtyping import Float
 
-from neuron_assets.language_models.asker import Store
+from neuron_assets.language_models.asker import Store, Used, nothing
 from neuron_assets.language_models.local import LocalModel
 from neuron_assets.language_models.local_simulating import simulate_all_at_once
 from neuron_assets.language_models.model import Replied, Usage
@@ -62,6 +62,8 @@ class KeptSimulator:
     """Excerpts that go through the model together; changes speed and memory only."""
     on_excerpts: Callable[[int, int], None] = lambda _computed, _kept: None
     """Hears how many more excerpts were computed, and how many more were found in the store."""
+    used: Callable[[Used], None] = nothing
+    """Called with each excerpt that is in the store."""
 
     def simulate(self, items: Iterable[Item]) -> Iterator[Sequence[Answer[SimulatedExcerpt]]]:
         """Of each item one answer an excerpt, in order. Raises UnusableModel, StoreUnusable.
@@ -107,7 +109,7 @@ class KeptSimulator:
     def _looked_up(self, item: Item) -> _LookedUp:
         about, explanation, excerpts = item
         prompts = [self._prompt(explanation, tokens, about) for tokens in excerpts]
-        return _LookedUp(item, prompts, [self._kept(prompt) for prompt in prompts])
+        return _LookedUp(item, prompts, [self._kept(prompt, about) for prompt in prompts])
 
     def _prompt(self, explanation: str, tokens: Sequence[str], about: str) -> EchoPrompt:
         """As a server would be asked: it holds all that the result depends on beside the model."""
@@ -118,23 +120,29 @@ class KeptSimulator:
     def _key(self, prompt: EchoPrompt) -> str:
         return request_key(prompt, identity=self.model.who, parameters=self.model.parameters, sample=0, attempt=0)
 
-    def _kept(self, prompt: EchoPrompt) -> Distribution | None:
-        kept = self.store.get(self._key(prompt))
-        return None if kept is None else np.array(json.loads(kept.replied.reply.text), np.float64)
+    def _kept(self, prompt: EchoPrompt, about: str) -> Distribution | None:
+        key = self._key(prompt)
+        kept = self.store.get(key)
+        if kept is None:
+            return None
+        self.used(Used(key, about))
+        return np.array(json.loads(kept.replied.reply.text), np.float64)
 
     def _keep(self, looked_up: _LookedUp, distributions: Sequence[Distribution], seconds: float) -> None:
         """Keeps what was missing, `seconds` for each; an excerpt without a simulation is not kept."""
         for row, distribution in zip(looked_up.missing, distributions, strict=True):
             if np.isfinite(distribution).all():
-                prompt = looked_up.prompts[row]
+                prompt, about = looked_up.prompts[row], looked_up.item[0]
+                key = self._key(prompt)
                 self.store.put(
-                    self._key(prompt),
+                    key,
                     prompt,
                     Replied(Reply(json.dumps(distribution.tolist())), Usage(), self.model.who),
                     seconds=seconds,
                     parameters=self.model.parameters,
-                    about=looked_up.item[0],
+                    about=about,
                 )
+                self.used(Used(key, about))
 
 
 def _rounded(distribution: Distribution) -> Distribution:

@@ -6,7 +6,6 @@ settings that get here are the parameters passed in.
 """
 
 import hashlib
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -42,9 +41,11 @@ from neuron_assets.language_models.answered_requests import (
     prompt_as_json,
     unpacked,
 )
+from neuron_assets.language_models.asked_for import ASKED_FOR, NOTES
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.exported_answers import read_exported
 from neuron_assets.language_models.model import Replied
+from neuron_assets.language_models.secret_names import secret_name
 from neuron_assets.method.questions import Prompt
 
 __all__ = ["Kept", "RequestStore", "request_key"]
@@ -72,9 +73,6 @@ _OBSERVED = Table(
 _ONE = select(_ANSWERS).where(_ANSWERS.c.key == bindparam("wanted"))
 """Built once: it is looked into once a question."""
 
-_SECRET = re.compile(
-    r"api[-_ ]?key|authori[sz]ation|secret|passw|credential|bearer|cookie|(^|access[-_]|api[-_])token$", re.IGNORECASE
-)
 _ROWS_AT_ONCE = 200
 
 
@@ -105,7 +103,9 @@ class RequestStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         """Where the ledger stands, too."""
-        database.create(_TABLES)
+        if not database.is_read_only:
+            database.create(_TABLES)
+            database.create(NOTES)
         self._unless_kept = database.insert(_ANSWERS).on_conflict_do_nothing(index_elements=[_ANSWERS.c.key])
 
     @classmethod
@@ -117,6 +117,11 @@ class RequestStore:
         except StoreUnusable:
             database.close()
             raise
+
+    @classmethod
+    def open_to_read(cls, url: str) -> "RequestStore":
+        """Opens a store that is there; nothing is made or changed."""
+        return cls(Database.open_to_read(url))
 
     def close(self) -> None:
         self.database.close()
@@ -147,9 +152,14 @@ class RequestStore:
 
     def get(self, key: str) -> Kept | None:
         """The answer, or None where it was never given; one that cannot be read raises StoreUnusable."""
+        request = self.request(key)
+        return None if request is None else request.kept
+
+    def request(self, key: str) -> AnsweredRequest | None:
+        """The answer with all that was asked; else as `get`."""
         with self.database.transaction() as connection:
             row = connection.execute(_ONE, {"wanted": key}).one_or_none()
-        return None if row is None else self._read(row).kept
+        return None if row is None else self._read(row)
 
     def put(  # noqa: PLR0913  # all that there is to keep
         self, key: str, prompt: Prompt, replied: Replied, *, seconds: float, parameters: Mapping[str, Any], about: str
@@ -195,6 +205,9 @@ class RequestStore:
             old = old.where(or_(name == identity, *longer))
         with self.database.transaction() as connection:
             n_pruned = connection.execute(old).rowcount
+            if n_pruned:
+                kept = select(_ANSWERS.c.key).where(_ANSWERS.c.key == ASKED_FOR.c.key)
+                connection.execute(delete(ASKED_FOR).where(~kept.exists()))
         if n_pruned:
             self.database.give_space_back()
         return n_pruned
@@ -242,7 +255,7 @@ class RequestStore:
         return n_new
 
     def _row(self, answered: AnsweredRequest) -> dict[str, Any]:
-        secret = _secret_name(answered.parameters)
+        secret = secret_name(answered.parameters)
         if secret is not None:
             raise StoreUnusable(self.database.name, f"the parameter {secret!r} seems to be a secret, and is not kept")
         row = {name: getattr(answered, name) for name in IN_COLUMNS}
@@ -275,14 +288,3 @@ class RequestStore:
 def _now() -> datetime:
     """UTC, without saying so."""
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _secret_name(parameters: Mapping[str, Any]) -> str | None:
-    """The first parameter, at any depth, whose name says that its value is nobody's business."""
-    for name, value in parameters.items():
-        if _SECRET.search(name):
-            return name
-        within = _secret_name(value) if isinstance(value, Mapping) else None
-        if within is not None:
-            return within
-    return None

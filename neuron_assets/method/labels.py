@@ -66,8 +66,8 @@ class PersonsExplanation(_Said):
             raise InvalidLabel(
                 "explanation", f"it must be one line of 1 to {LONGEST_TEXT} characters without spaces at its ends"
             )
-        if any(unicodedata.category(letter) in {"Cc", "Cs", "Co", "Cn"} for letter in self.text):
-            raise InvalidLabel("explanation", "it holds characters that nobody can read, such as control characters")
+        if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in self.text):
+            raise InvalidLabel("explanation", "it holds control characters, or half a character")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,13 @@ SOURCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "n_excerpts": ("activations.excerpt_index",),
         "n_documents": ("excerpts.document_index",),
     },
+    "token_index": {
+        **_same("activations", "layer_index", "neuron_index"),
+        "token": ("excerpts.tokens",),
+        **dict.fromkeys(
+            ("n_firing", "mean", "peak", "share"), ("activations.activations", "neuron_statistics.maximum")
+        ),
+    },
     "final_simulations": {
         **_same("candidates", "layer_index", "neuron_index"),
         "candidate": ("candidates.candidate", "scores.chosen"),

@@ -17,6 +17,7 @@ from neuron_assets.tables.openings_schema import Openings
 from neuron_assets.tables.revision_schemas import Counterexamples, Labels, Meanings, RevisedExplanations
 from neuron_assets.tables.spending_schema import Spending
 from neuron_assets.tables.table_models import OfNeurons, Table, WithExplanation
+from neuron_assets.tables.token_index_schema import TokenIndex
 from neuron_assets.tables.trend_schema import Trends
 
 
@@ -253,6 +254,7 @@ SCHEMAS: Mapping[str, type[pa.DataFrameModel]] = {
     "judgements": Judgements,
     "ablations": Ablations,
     "metrics": Metrics,
+    "token_index": TokenIndex,
     "final_simulations": FinalSimulations,
     "final_scores": FinalScores,
     "openings": Openings,
@@ -277,6 +279,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "judgements": ("layer_index", "neuron_index", "candidate", "scorer", "excerpt_index"),
     "ablations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "metrics": ("layer_index", "neuron_index", "candidate", "scorer", "sample", "metric"),
+    "token_index": ("layer_index", "token", "neuron_index"),
     "final_simulations": ("layer_index", "neuron_index", "candidate", "excerpt_index"),
     "final_scores": ("layer_index", "neuron_index", "candidate", "scorer", "sample"),
     "openings": ("opening", "layer_index"),

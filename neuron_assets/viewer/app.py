@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from neuron_assets.errors import (
@@ -23,35 +23,56 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import entrance, going, home_page, label_page, neuron_page, rate_page, simulate_page
+from neuron_assets.viewer import (
+    asked_page,
+    entrance,
+    evidence_page,
+    going,
+    home_page,
+    label_page,
+    layer_page,
+    neuron_page,
+    rate_page,
+    simulate_page,
+    study_page,
+)
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
 
+_PAGES = (
+    asked_page,
+    entrance,
+    evidence_page,
+    going,
+    home_page,
+    label_page,
+    layer_page,
+    neuron_page,
+    rate_page,
+    simulate_page,
+    study_page,
+)
 _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
 
 
 def create_app(project: Project, access: Access = Access()) -> Starlette:  # noqa: B008 - it is frozen
     """The application; it reads nothing before it is asked."""
     static = Mount(STATIC, StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    routes: list[BaseRoute] = [
-        static,
-        *entrance.ROUTES,
-        *going.ROUTES,
-        *home_page.ROUTES,
-        *label_page.ROUTES,
-        *neuron_page.ROUTES,
-        *rate_page.ROUTES,
-        *simulate_page.ROUTES,
-    ]
+    routes: list[BaseRoute] = [static, *(route for each in _PAGES for route in each.ROUTES)]
     app = Starlette(
-        routes=routes,
+        routes=sorted(routes, key=_is_of_a_study),
         middleware=[Middleware(Guard, access)],
         exception_handlers={HTTPException: _refused, NeuronAssetsError: _failed},
     )
     app.state.shelf = Shelf(project)
     app.state.access = access
     return app
+
+
+def _is_of_a_study(route: BaseRoute) -> bool:
+    """Those come last: /{study}/{layer} would take /-/search for itself."""
+    return isinstance(route, Route) and route.path.startswith("/{study}")
 
 
 def _refused(request: Request, error: Exception) -> Response:
