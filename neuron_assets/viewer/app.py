@@ -23,16 +23,34 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import entrance, going, home_page, neuron_page, study_page
+from neuron_assets.viewer import (
+    asked_page,
+    entrance,
+    evidence_page,
+    going,
+    home_page,
+    label_page,
+    layer_page,
+    neuron_page,
+    rate_page,
+    simulate_page,
+    study_page,
+)
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
 
 _PAGES = (
+    asked_page,
     entrance,
+    evidence_page,
     going,
     home_page,
+    label_page,
+    layer_page,
     neuron_page,
+    rate_page,
+    simulate_page,
     study_page,
 )
 _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
