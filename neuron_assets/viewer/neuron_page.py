@@ -47,7 +47,7 @@ def neuron_page(request: Request) -> Response:
     """?pool=valid shows held-out excerpts, ?as=side the true beside the simulated, ?all=1 every excerpt."""
     desk, pools, pool = _asked(request)
     study, neuron = desk.study, desk.neuron
-    seen = see_neuron(desk)
+    seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
     largest = strongest([excerpt.activations for excerpt in excerpts.excerpts])
     asked_all, aside = "all" in request.query_params, request.query_params.get("as") == "side"
@@ -81,7 +81,7 @@ def neuron_page(request: Request) -> Response:
 def neuron_json(request: Request) -> Response:
     """Everything on the page, with raw numbers; all excerpts of one pool that may be shown."""
     desk, pools, pool = _asked(request)
-    seen = see_neuron(desk)
+    seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
     study, drawn = desk.study, histogram(excerpts.drawn)
     found = {
