@@ -84,10 +84,10 @@ class Noted:
     """None where it was made again since it was scored."""
 
 
-def read_depth(study: OpenStudy) -> Depth:
-    """A table that is damaged is left out, and named."""
+def read_depth(study: OpenStudy, layer_indices: Sequence[int] | None = None) -> Depth:
+    """Of these layers, or all of the study; a table that is damaged is left out, and named."""
     layers, told = [], []
-    for layer_index in study.study.layer_indices:
+    for layer_index in study.study.layer_indices if layer_indices is None else layer_indices:
         try:
             found = layer_scores(study, layer_index)
         except TableError as error:

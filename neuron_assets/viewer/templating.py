@@ -13,6 +13,8 @@ from starlette.templating import Jinja2Templates
 
 from neuron_assets.viewer import places
 from neuron_assets.viewer.excerpts import shown_text
+from neuron_assets.viewer.given import explanation_id
+from neuron_assets.viewer.who import remembered
 from neuron_assets.viewer.words import interval, number, share
 
 
@@ -32,6 +34,7 @@ def _environment() -> Environment:
     environment.filters.update(number=number, interval=interval, share=share, visible=shown_text)
     urls = (places.study_url, places.layer_url, places.neuron_url, places.tool_url)
     environment.globals.update({url.__name__: url for url in urls})
+    environment.globals.update(explanation_id=explanation_id, remembered=remembered)
     return environment
 
 
