@@ -146,8 +146,11 @@ class SeenNeuron:
         return tuple(sample for sample in SAMPLES if sample in there)
 
 
-def see_neuron(desk: Desk, pools: Sequence[str]) -> SeenNeuron:
-    """Reads nothing but this neuron's rows, and which others of the layer are explained; `pools` may be shown."""
+def see_neuron(desk: Desk, pools: Sequence[str] = ()) -> SeenNeuron:
+    """Reads nothing but this neuron's rows, and which others of the layer are explained.
+
+    Where `pools`, which may be shown, has `test`, the scores there are told too.
+    """
     statistics = desk.rows("neuron_statistics")
     scores, metrics = desk.rows("scores", _SCORES), desk.rows("metrics", _METRICS)
     final = desk.rows("final_scores", _SCORES) if "test" in pools else None

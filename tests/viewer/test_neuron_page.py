@@ -242,3 +242,15 @@ def test_the_page_links_to_dagster_where_that_is_told(made: Project, explained: 
 
     assert link in unescape(asking(project).get("/tiny/{}/{}".format(*explained)).text)
     assert "In Dagster" not in asking(made).get("/tiny/{}/{}".format(*explained)).text
+
+
+def test_the_explanation_can_be_rated_on_the_page(own: Project, explained: tuple[int, int]) -> None:
+    address = "/tiny/{}/{}".format(*explained)
+    client = asking(own)
+    (form,) = re.findall(r'name="explanation" value="(\w+)"', client.get(address).text)
+    fields = {"explanation": form, "person": "ada", "rating": "partly", "back": ""}
+
+    answer = client.post(f"{address}/rate", data=fields, headers={"Origin": "http://127.0.0.1:8787"})
+
+    assert answer.status_code == 200, answer.text
+    assert "You said: partly." in seen(client, address)
