@@ -33,11 +33,14 @@ from neuron_assets.viewer import (
     layer_page,
     neuron_page,
     rate_page,
+    search_page,
     simulate_page,
     study_page,
+    text_page,
 )
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
+from neuron_assets.viewer.subject_room import SubjectRoom
 from neuron_assets.viewer.templating import page
 
 _PAGES = (
@@ -50,8 +53,10 @@ _PAGES = (
     layer_page,
     neuron_page,
     rate_page,
+    search_page,
     simulate_page,
     study_page,
+    text_page,
 )
 _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
 
@@ -67,6 +72,7 @@ def create_app(project: Project, access: Access = Access()) -> Starlette:  # noq
     )
     app.state.shelf = Shelf(project)
     app.state.access = access
+    app.state.room = SubjectRoom()
     return app
 
 
