@@ -23,12 +23,13 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import entrance, going, home_page, layer_page, neuron_page, study_page
+from neuron_assets.viewer import compare_page, entrance, going, home_page, layer_page, neuron_page, study_page
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.templating import page
 
 _PAGES = (
+    compare_page,
     entrance,
     going,
     home_page,

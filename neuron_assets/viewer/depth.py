@@ -15,7 +15,7 @@ from neuron_assets.method.records import NeuronId
 from neuron_assets.tables.reading import comparable_summary
 from neuron_assets.tables.summarized import CHOSEN
 from neuron_assets.viewer.plots import Line, Point
-from neuron_assets.viewer.scored import OWN, LayerScores, explanations_of, layer_scores
+from neuron_assets.viewer.scored import OWN, LayerScores, explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
 TWIN = "untrained_twin"
@@ -130,7 +130,7 @@ def _texts(study: OpenStudy, depth: Depth, wanted: pl.DataFrame) -> Mapping[tupl
     for layer in depth.layers:
         neurons = wanted.filter(pl.col("layer_index") == layer.layer_index)["neuron_index"].to_list()
         try:
-            known = bool(neurons) and layer.texts_are_those_scored(study)
+            known = bool(neurons) and texts_are_those_scored(study, layer.layer_index)
             rows = explanations_of(study, layer.layer_index, neurons) if known else None
         except TableError:  # the layer's own page tells it
             continue

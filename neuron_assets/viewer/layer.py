@@ -9,7 +9,7 @@ import polars as pl
 
 from neuron_assets.errors import TableError
 from neuron_assets.method.controls import CONTROLS
-from neuron_assets.viewer.scored import LayerScores, explanations_of, layer_scores
+from neuron_assets.viewer.scored import LayerScores, explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
 STATES = ("explained", "failed", "unexplained")
@@ -84,7 +84,7 @@ def read_layer(study: OpenStudy, layer_index: int) -> LayerNeurons:
         told.append(f"Without density and kurtosis. {error}")
     if statistics is None and not told:
         told.append(f"Not harvested yet: neuron-assets materialize {study.name} --layers {layer_index}")
-    if scores is not None and candidates is not None and not scores.texts_are_those_scored(study):
+    if scores is not None and candidates is not None and not texts_are_those_scored(study, layer_index):
         told.append(
             "The explanations were made again since they were scored; scores stand here without the texts, which are "
             f"not those they are of. neuron-assets materialize {study.name} --layers {layer_index}"
