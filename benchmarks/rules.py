@@ -6,13 +6,14 @@ from itertools import islice
 import numpy as np
 
 from benchmarks.row import Row
-from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.opening import open_documents
 from neuron_assets.method.excerpts import cut_excerpts
 from neuron_assets.method.records import SPLITS, Exemplars, Tokens
 from neuron_assets.method.rules.fitting import RuleParameters, explain_by_rules
 from neuron_assets.method.rules.simulating import simulate_by_rules
 from neuron_assets.project import BUNDLED_STUDIES
 from neuron_assets.study import read_study
+from neuron_assets.subject_opening import open_subject
 from neuron_assets.subjects.harvest import HarvestPlan, Kept, harvest
 
 N_NEURONS = 24

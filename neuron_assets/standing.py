@@ -6,7 +6,7 @@ runs are made where it is not (`running.py`).
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import dagster as dg
@@ -24,11 +24,10 @@ from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.shared_pass import FORWARD
 from neuron_assets.assets.specs import ANSWERED_BY, DOCUMENTS, FILES, LOST, SCORERS, asset_key, scorers_in_words
 from neuron_assets.assets.spending import REQUESTS, n_requests
-from neuron_assets.assets.subject_model import SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
-from neuron_assets.assets.units import UNITS, units_digest
 from neuron_assets.errors import TableError, UnreadableTable
 from neuron_assets.lineage import INPUTS, lineages
 from neuron_assets.study import Study
+from neuron_assets.subject_files import FORWARD_NOTES, SUBJECT_FILES, TOKENIZER_FILES, subject_files, tokenizer_files
 from neuron_assets.tables.parquet import TableFacts, read_table
 from neuron_assets.tables.store import TableStore
 
@@ -86,10 +85,7 @@ class State:
         study = self._study
         notes: dict[str, dict[str, Callable[[], str | None]]] = {
             "excerpts": {DOCUMENTS: lambda: self._documents, TOKENIZER_FILES: lambda: tokenizer_files(study)},
-            **{
-                table: {SUBJECT_FILES: lambda: subject_files(study), UNITS: lambda: units_digest(study)}
-                for table in FORWARD
-            },
+            **{table: {note: partial(now, study) for note, now in FORWARD_NOTES.items()} for table in FORWARD},
             **{table: {LOST: lambda: None, ANSWERED_BY: lambda: self._explainer} for table in _EXPLAINED},
             "revised_explanations": {LOST: lambda: None},
             "labels": {ENTRIES: lambda: self._labels(layer)},

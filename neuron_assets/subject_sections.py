@@ -1,7 +1,7 @@
 """The section of a study file that says whose neurons are explained.
 
 Here: what may be written under `subject`, in full or in one line, the sizes that need not be written, and what of it
-can change a table. Not here: opening a subject (`assets/opening.py`), who explains (`model_sections.py`).
+can change a table. Not here: opening a subject (`subject_opening.py`), who explains (`model_sections.py`).
 """
 
 import difflib

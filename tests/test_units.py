@@ -13,13 +13,13 @@ from safetensors.numpy import save_file
 from upath import UPath
 
 from neuron_assets.assets.study_component import table_resources
-from neuron_assets.assets.units import units_digest
 from neuron_assets.cli import main
 from neuron_assets.errors import InvalidStudy, LayerWithoutUnits, NeuronOutOfRange, UnusableUnits
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronId
 from neuron_assets.running import Run, Wanted, materialize
 from neuron_assets.study import Study, read_study
+from neuron_assets.subject_files import units_digest
 from neuron_assets.tables.parquet import read_facts
 from tests.scenario import make_project, write_study
 from tests.subjects.autoencoders import arrays, write_autoencoder, written_config

@@ -19,15 +19,15 @@ from neuron_assets.assets.checks import has_all
 from neuron_assets.assets.expected_rows import expected_simulations
 from neuron_assets.assets.forward_pass import OnDevice
 from neuron_assets.assets.held_out import Layer, simulated_rows_of
-from neuron_assets.assets.opening import open_speaking
 from neuron_assets.assets.predictions import of_candidates
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, seconds_since, table_asset
-from neuron_assets.assets.subject_model import SUBJECT_FILES, noted, subject_files
 from neuron_assets.errors import NotReplaceable, SubjectWithoutHead
 from neuron_assets.method.records import NeuronRecord
 from neuron_assets.method.samples import simulated_rows
 from neuron_assets.study import Study
+from neuron_assets.subject_files import SUBJECT_FILES, noted, subject_files
+from neuron_assets.subject_opening import open_speaking
 from neuron_assets.tables.ablated import Replaced, ablations_frame
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.rows import corpus, matrix

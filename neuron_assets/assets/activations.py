@@ -20,9 +20,9 @@ from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.several_tables import tables_out
 from neuron_assets.assets.shared_pass import FORWARD, SharedPass
 from neuron_assets.assets.specs import Result, asset_key, check_specs, hand_over
-from neuron_assets.assets.subject_model import SUBJECT_FILES, noted, subject_files, subject_version
-from neuron_assets.assets.units import UNITS, units_digest
+from neuron_assets.assets.subject_model import subject_version
 from neuron_assets.study import Study
+from neuron_assets.subject_files import forward_notes
 from neuron_assets.tables.store import TableStore
 
 BACKFILL_TAG = "dagster/backfill"
@@ -50,7 +50,7 @@ def activations_asset(study: Study, pool: str | None) -> dg.AssetsDefinition:
         tag_run(context, study)
         desk.check(study, context.job_def.asset_layer.selected_asset_keys)
         own = sorted(context.partition_keys)
-        notes = noted({SUBJECT_FILES: subject_files(study), UNITS: units_digest(study)})  # before they are opened
+        notes = forward_notes(study)  # before they are opened
         backfill = context.run.tags.get(BACKFILL_TAG)
         shared = SharedPass(study, table_store, context.instance, context.run.run_id, backfill, excerpts, notes)
         shared.claim()

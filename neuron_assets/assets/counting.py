@@ -4,6 +4,7 @@ Put here: what is known of them from the tables that are there, or else the most
 cost (`estimating.py`).
 """
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ from neuron_assets.errors import TableError
 from neuron_assets.judge_sections import HostedJudge
 from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import lenders
+from neuron_assets.method.labels import PersonsExplanation, distinct
 from neuron_assets.model_sections import AskedExplainer
 from neuron_assets.study import Study
+from neuron_assets.tables.label_store import LabelStore
 from neuron_assets.tables.parquet import StoredTable, read_table
 from neuron_assets.tables.rows import corpus
 from neuron_assets.tables.schemas import empty
@@ -57,7 +60,7 @@ def count_explanations(study: Study, neurons: Mapping[int, Sequence[int]]) -> Co
 def count_simulations(study: Study, neurons: Mapping[int, Sequence[int]], store: TableStore) -> Count:
     """`neurons` are those of each layer."""
     known = {layer: _simulated(study, store, layer, indices) for layer, indices in neurons.items()}
-    return _count(study, neurons, known, most_excerpts(study))
+    return _count(study, neurons, known, most_excerpts(study), store)
 
 
 def count_judgements(
@@ -67,26 +70,37 @@ def count_judgements(
     known = {layer: _judged(study, section, store, layer, indices) for layer, indices in neurons.items()}
     plans = [study.judging.plan(scorer) for scorer in study.scoring.judged if scorer != "embedding"]
     n_excerpts = [plan.n_active + plan.n_plain + plan.n_hard + plan.n_beside for plan in plans]
-    return _count(study, neurons, known, sum(-(-n // section.plan.shown_at_once) for n in n_excerpts))
+    return _count(study, neurons, known, sum(-(-n // section.plan.shown_at_once) for n in n_excerpts), store)
 
 
 def _count(
-    study: Study, neurons: Mapping[int, Sequence[int]], known: Mapping[int, _Asked | None], most_a_text: int
+    study: Study,
+    neurons: Mapping[int, Sequence[int]],
+    known: Mapping[int, _Asked | None],
+    most_a_text: int,
+    store: TableStore,
 ) -> Count:
     """Questions alike are asked once: one explanation may be tried on a text as itself and as a control."""
     n_questions = 0
     for layer, indices in neurons.items():
-        asked = known[layer]
+        asked, labels = known[layer], _labels(study, store, layer)
         lender_of = lenders(indices, layer, study.controls.seed) if study.controls.shuffled else {}
         if asked is None:
             n_all = n_texts(study) * len(indices) + len(lender_of) + study.controls.over_broad * len(indices)
-            n_questions += n_all * most_a_text
+            n_questions += (n_all + sum(labels[neuron] for neuron in indices)) * most_a_text
             continue
         borrowed = {(lender_of[neuron], what) for neuron, what in asked if neuron in lender_of}
         too_broad = {what for _, what in asked} if study.controls.over_broad else ()
         n_questions += (n_texts(study) - 1) * len(asked) + len(borrowed.union(asked)) + len(too_broad)
+        n_questions += sum(labels[neuron] for neuron, _ in asked)
     is_known = all(asked is not None for asked in known.values())
     return Count(n_questions, is_known and not study.n_further)  # not every neuron has every list, or another text
+
+
+def _labels(study: Study, store: TableStore, layer: int) -> Counter[int]:
+    """How many explanations people have written of each neuron."""
+    written = LabelStore(store, study.name).explanations(layer).of(PersonsExplanation)
+    return Counter(one.neuron.neuron_index for one in distinct(written))
 
 
 def _simulated(study: Study, store: TableStore, layer: int, neuron_indices: Sequence[int]) -> _Asked | None:

@@ -21,7 +21,7 @@ from neuron_assets.assets.counting import (
     count_simulations,
 )
 from neuron_assets.assets.judge_questions import sample_prompt
-from neuron_assets.assets.opening import open_documents, open_subject
+from neuron_assets.assets.opening import open_documents
 from neuron_assets.assets.partitions import layer_key
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN, context_length, longest_question
 from neuron_assets.assets.revision_questions import sample_prompts
@@ -41,6 +41,7 @@ from neuron_assets.method.simulating.all_at_once import echo_simulation_question
 from neuron_assets.method.simulating.numbered_json import json_simulation_question
 from neuron_assets.model_sections import HostedExplainer, HostedSection, HostedSimulator
 from neuron_assets.study import Study
+from neuron_assets.subject_opening import open_subject
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
 

@@ -16,14 +16,16 @@ from jaxtyping import Int
 from neuron_assets.assets.checks import one_pool_each
 from neuron_assets.assets.corpus_reading import Hears, reading_facts
 from neuron_assets.assets.observing import seen_by_step
-from neuron_assets.assets.opening import files_state, open_documents, open_pieces
+from neuron_assets.assets.opening import files_state, open_documents
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import DOCUMENTS, FILES, Result, asset_key, hand_over, table_asset
-from neuron_assets.assets.subject_model import TOKENIZER_FILES, noted, subject_version, tokenizer_files
+from neuron_assets.assets.subject_model import subject_version
 from neuron_assets.corpora.reading import Reading
 from neuron_assets.method.excerpts import cut_excerpts
 from neuron_assets.method.records import Document
 from neuron_assets.study import Study
+from neuron_assets.subject_files import TOKENIZER_FILES, noted, tokenizer_files
+from neuron_assets.subject_opening import open_pieces
 from neuron_assets.tables.rows import excerpts_frame
 
 if TYPE_CHECKING:

@@ -16,13 +16,12 @@ import polars as pl
 from pydantic import Field
 
 from neuron_assets.assets.checkpoint_file import CheckpointFile
-from neuron_assets.assets.opening import open_speaking, open_subject
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.shared_pass import MADE_BY_RUN, HarvestedTables, SharedPass
-from neuron_assets.assets.units import with_units
 from neuron_assets.errors import SubjectError
 from neuron_assets.method.records import SPLITS
 from neuron_assets.study import Study
+from neuron_assets.subject_opening import open_speaking, open_subject, with_units
 
 if TYPE_CHECKING:
     from neuron_assets.subjects.fitting import Lent

@@ -17,7 +17,6 @@ from threadpoolctl import ThreadpoolController
 from neuron_assets.assets.asked import RequestDesk
 from neuron_assets.assets.books import Errand
 from neuron_assets.assets.forward_pass import OnDevice
-from neuron_assets.assets.opening import open_subject
 from neuron_assets.assets.question_lengths import check_length
 from neuron_assets.assets.revising_by_asking import AskingReviser
 from neuron_assets.method.choosing import rows_in
@@ -27,6 +26,7 @@ from neuron_assets.method.rules.revising import RevisionParameters, revise_by_ru
 from neuron_assets.method.samples import shown_rows
 from neuron_assets.model_sections import AskedExplainer, RulesExplainer
 from neuron_assets.study import Study
+from neuron_assets.subject_opening import open_subject
 from neuron_assets.tables.parquet import StoredTable
 from neuron_assets.tables.revised import Found, Round
 from neuron_assets.tables.rows import activations_of, corpus, neuron_records

@@ -1,25 +1,18 @@
 """The subject model, as an asset that is observed: its revision, or the digest of its files, is its data version.
 
-Put here: `subject_model`, and what tables note of a subject that lies in a folder. Keep out: opening it (`opening.py`).
+Put here: `subject_model`. Keep out: opening it (`subject_opening.py`), digests of files (`subject_files.py`).
 https://docs.dagster.io/guides/build/assets/external-assets
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import asset_key
-from neuron_assets.assets.units import units_digest
 from neuron_assets.study import Study
-from neuron_assets.subject_sections import HuggingFaceSubject
-from neuron_assets.subjects.model_files import OF_READING, OF_WEIGHTS, files_digest
-
-TOKENIZER_FILES = "tokenizer_files"
-"""Note of `excerpts`: the digest of the tokenizer of a subject that lies in a folder."""
-SUBJECT_FILES = "subject_files"
-"""Note of `activations` and `neuron_statistics`: the digest of all files of such a subject."""
+from neuron_assets.subject_files import subject_files, units_digest
 
 
 def subject_version(study: Study) -> str:
@@ -28,21 +21,6 @@ def subject_version(study: Study) -> str:
     Raises UnusableSubject or UnusableUnits.
     """
     return "+".join(filter(None, [subject_files(study) or study.subject.weights, units_digest(study)]))
-
-
-def subject_files(study: Study) -> str | None:
-    """Digest of all files of a subject that lies in a folder; None where the study itself tells which it is."""
-    return _digest(study, OF_WEIGHTS + OF_READING)
-
-
-def tokenizer_files(study: Study) -> str | None:
-    """The same of its tokenizer only."""
-    return _digest(study, OF_READING)
-
-
-def noted(digests: Mapping[str, str | None]) -> dict[str, str]:
-    """Those that are to be noted in a file: of what the study itself tells there is none."""
-    return {note: digest for note, digest in digests.items() if digest is not None}
 
 
 def subject_model_asset(study: Study) -> dg.AssetsDefinition:
@@ -66,10 +44,3 @@ def subject_model_asset(study: Study) -> dg.AssetsDefinition:
         return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(subject_version(study)))
 
     return decorator(observe)
-
-
-def _digest(study: Study, kinds: tuple[str, ...]) -> str | None:
-    subject = study.subject
-    if not isinstance(subject, HuggingFaceSubject) or not subject.is_folder:
-        return None
-    return files_digest(study.folder / subject.model, kinds)

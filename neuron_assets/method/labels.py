@@ -66,8 +66,8 @@ class PersonsExplanation(_Said):
             raise InvalidLabel(
                 "explanation", f"it must be one line of 1 to {LONGEST_TEXT} characters without spaces at its ends"
             )
-        if any(unicodedata.category(letter) in {"Cc", "Cs", "Co", "Cn"} for letter in self.text):
-            raise InvalidLabel("explanation", "it holds characters that nobody can read, such as control characters")
+        if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in self.text):
+            raise InvalidLabel("explanation", "it holds control characters, or half a character")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +119,16 @@ Label = PersonsExplanation | PersonsRating | HandSimulation
 AnySaid = TypeVar("AnySaid", bound=_Said)
 
 
+def check_name(person: str) -> None:
+    """Raises InvalidLabel where nobody can be called so."""
+    if not 1 <= len(person) <= LONGEST_NAME or person != tidied(person):
+        raise InvalidLabel("name", f"it must have 1 to {LONGEST_NAME} characters, and no space at its ends")
+    if wrong := sorted({letter for letter in person if not _may_be_in_a_name(letter)}):
+        raise InvalidLabel(
+            "name", f"letters, digits, space, . _ and - may be in it, not {', '.join(map(ascii, wrong))}"
+        )
+
+
 def counted(simulations: Iterable[HandSimulation]) -> tuple[HandSimulation, ...]:
     """Of each person, neuron and excerpt the first, in the order of time, whatever explanation was read.
 
@@ -154,12 +164,7 @@ def _by_time(said: Iterable[AnySaid]) -> Sequence[AnySaid]:
 
 
 def _check_who_and_when(said: _Said) -> None:
-    if not 1 <= len(said.person) <= LONGEST_NAME or said.person != tidied(said.person):
-        raise InvalidLabel("name", f"it must have 1 to {LONGEST_NAME} characters, and no space at its ends")
-    if wrong := sorted({letter for letter in said.person if not _may_be_in_a_name(letter)}):
-        raise InvalidLabel(
-            "name", f"letters, digits, space, . _ and - may be in it, not {', '.join(map(ascii, wrong))}"
-        )
+    check_name(said.person)
     if said.written_at.utcoffset() is None:
         raise InvalidLabel("time", "it must tell its time zone")
 

@@ -1,6 +1,6 @@
 """What the files of a model's folder tell without torch: its sizes, and who it is by their contents.
 
-Here: reading config.json, and digests. Not here: opening the model (`hugging_face.py`).
+Here: reading config.json, digests, sizes of files. Not here: opening the model (`hugging_face.py`).
 """
 
 import hashlib
@@ -65,6 +65,15 @@ def files_digest(folder: Path, kinds: tuple[str, ...]) -> str:
     if not paths:
         raise UnusableSubject(str(folder), f"it is no folder with files of a model ({', '.join(kinds[:2])}, ...)")
     return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def weights_bytes(folder: Path) -> int | None:
+    """The size of its files of weights; None where there are none."""
+    try:
+        sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    except OSError:
+        return None
+    return sum(sizes) or None
 
 
 def _is_of(path: Path, kinds: tuple[str, ...]) -> bool:

@@ -27,17 +27,16 @@ OF_NO_CANDIDATE = f"kept, but the neuron is {NOT_EXPLAINED}"
 
 def labels_frame(explanations: Sequence[PersonsExplanation]) -> pl.DataFrame:
     """One row a neuron, person and text."""
-    told, numbers = distinct(explanations), Counter[NeuronId]()
-    rows = []
+    told, so_far, numbers = distinct(explanations), Counter[NeuronId](), list[int]()
     for one in told:
-        rows.append(numbers[one.neuron])
-        numbers[one.neuron] += 1
+        numbers.append(so_far[one.neuron])
+        so_far[one.neuron] += 1
     return frame(
         "labels",
         {
             "layer_index": [one.neuron.layer_index for one in told],
             "neuron_index": [one.neuron.neuron_index for one in told],
-            "label": rows,
+            "label": numbers,
             "author": [one.author for one in told],
             "explanation": [one.text for one in told],
         },

@@ -23,19 +23,40 @@ from neuron_assets.errors import (
     StudyNotFound,
 )
 from neuron_assets.project import Project
-from neuron_assets.viewer import compare_page, entrance, going, home_page, layer_page, neuron_page, study_page
+from neuron_assets.viewer import (
+    asked_page,
+    compare_page,
+    entrance,
+    evidence_page,
+    going,
+    home_page,
+    label_page,
+    layer_page,
+    neuron_page,
+    rate_page,
+    simulate_page,
+    study_page,
+    text_page,
+)
 from neuron_assets.viewer.guarding import STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
+from neuron_assets.viewer.subject_room import SubjectRoom
 from neuron_assets.viewer.templating import page
 
 _PAGES = (
+    asked_page,
     compare_page,
     entrance,
+    evidence_page,
     going,
     home_page,
+    label_page,
     layer_page,
     neuron_page,
+    rate_page,
+    simulate_page,
     study_page,
+    text_page,
 )
 _NOT_FOUND = (StudyNotFound, LayerOutOfRange, LayerWithoutUnits, LayerNotInStudy, NeuronOutOfRange, MissingTable)
 
@@ -51,6 +72,7 @@ def create_app(project: Project, access: Access = Access()) -> Starlette:  # noq
     )
     app.state.shelf = Shelf(project)
     app.state.access = access
+    app.state.room = SubjectRoom()
     return app
 
 

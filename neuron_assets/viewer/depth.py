@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from neuron_assets.errors import TableError
-from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.records import NeuronId
+from neuron_assets.tables.explained import of_study
 from neuron_assets.tables.reading import comparable_summary
 from neuron_assets.tables.summarized import CHOSEN
 from neuron_assets.viewer.plots import Line, Point
@@ -28,7 +28,6 @@ NAMES: Mapping[str, str] = {
     TWIN: "untrained twin",
 }
 """Lines of a chart, in the order of its legend."""
-_PEOPLE = "human:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +162,8 @@ def _intervals(
 
 def _own_rows(summary: pl.DataFrame) -> pl.DataFrame:
     """Of a `layer_summary` the rows of what stands: the chosen, or where there was no choice the explainer's."""
-    author, simulated = pl.col("author"), pl.col("scorer") == "simulation"
-    chosen = summary.filter(author == CHOSEN)
-    if chosen.height:
-        return chosen
-    return summary.filter(simulated & ~author.is_in(CONTROLS) & ~author.str.starts_with(_PEOPLE))
+    chosen = summary.filter(pl.col("author") == CHOSEN)
+    return chosen if chosen.height else summary.filter((pl.col("scorer") == "simulation") & of_study())
 
 
 def _twin(study: OpenStudy) -> tuple[pl.DataFrame | None, str | None]:

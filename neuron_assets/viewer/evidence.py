@@ -10,11 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from neuron_assets.tables.store import table_of
 from neuron_assets.viewer.neuron import Candidate, Desk, SeenNeuron
 
-ANOTHER_CUT = (
-    "The table `{table}` of this layer was made from other excerpts than those that are there now, and is left out. Make "
-    "it again: neuron-assets materialize {study} --layers {layer}"
+MADE_FROM_OTHERS = (
+    "The table `{table}` of this layer was made from other {source} than those that are there now, and is left out. "
+    "Make it again: neuron-assets materialize {study} --layers {layer}"
 )
 
 
@@ -86,7 +87,7 @@ class Verdict:
 
     @property
     def is_yes(self) -> bool:
-        return self.probability is not None and self.probability > 0.5  # even odds
+        return self.probability is not None and self.probability > 0.5
 
     @property
     def is_right(self) -> bool | None:
@@ -115,7 +116,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Ablated:
-    """How far one candidate's simulation, put in the neuron's place, moves what the subject says; means over excerpts."""
+    """How far one candidate's simulation, in the neuron's place, moves what the subject says; means over excerpts."""
 
     candidate: int
     n_excerpts: int
@@ -150,23 +151,23 @@ def see_evidence(desk: Desk, seen: SeenNeuron) -> Evidence:
     )
 
 
-def is_of_this_cut(desk: Desk, table: str) -> bool:
-    """Whether the layer's table was made from the excerpts that are there; says so where it was not."""
+def stands_on(desk: Desk, table: str, source: str = "excerpts") -> bool:
+    """Whether the layer's table was made from what `source` holds now; says so where it was not."""
     layer = desk.neuron.layer_index
-    facts = desk.tried(lambda: desk.study.facts(table, layer), None)
-    excerpts = desk.tried(lambda: desk.study.facts("excerpts"), None)
-    if facts is None or excerpts is None:
+    of_layer = None if source == "excerpts" else layer
+    made = desk.tried(lambda: desk.study.facts(table, layer), None)
+    there = desk.tried(lambda: desk.study.facts(source, of_layer), None)
+    if made is None or there is None:
         return False
-    made_from = [content for path, content in facts.inputs.items() if path.endswith("/excerpts.parquet")]
-    if made_from in ([excerpts.content], []):
+    if all(content == there.content for path, content in made.inputs.items() if table_of(path) == source):
         return True
-    desk.told.append(ANOTHER_CUT.format(table=table, study=desk.study.name, layer=layer))
+    desk.told.append(MADE_FROM_OTHERS.format(table=table, source=source, study=desk.study.name, layer=layer))
     return False
 
 
 def _rows(desk: Desk, table: str) -> list[dict[str, Any]]:
     """None of another cut."""
-    rows = desk.rows(table) if is_of_this_cut(desk, table) else None
+    rows = desk.rows(table) if stands_on(desk, table) else None
     return [] if rows is None else rows.to_dicts()
 
 
@@ -257,8 +258,8 @@ def _texts(desk: Desk, excerpt_indices: Sequence[int]) -> Mapping[int, Text]:
         return {}
     wanted = sorted(set(excerpt_indices))
     texts = desk.tried(lambda: desk.study.excerpts(wanted, ("excerpt_index", "split", "tokens")), None)
-    pools = desk.tried(desk.study.shown_pools, ())
-    rows = desk.rows("activations", ("excerpt_index", "activations")) if is_of_this_cut(desk, "activations") else None
+    pools: tuple[str, ...] = desk.tried(desk.study.shown_pools, ())
+    rows = desk.rows("activations", ("excerpt_index", "activations")) if stands_on(desk, "activations") else None
     if texts is None:
         return {}
     did = {} if rows is None else dict(rows.filter(pl.col("excerpt_index").is_in(wanted)).iter_rows())
@@ -270,7 +271,8 @@ def _texts(desk: Desk, excerpt_indices: Sequence[int]) -> Mapping[int, Text]:
 
 
 def _ablated(desk: Desk) -> tuple[Ablated, ...]:
-    rows = desk.rows("ablations") if is_of_this_cut(desk, "ablations") else None
+    stand = stands_on(desk, "ablations") and stands_on(desk, "ablations", "candidates")
+    rows = desk.rows("ablations") if stand else None
     if rows is None:
         return ()
     replaced = pl.col("divergence_simulated").is_not_null()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST
+from neuron_assets.viewer.words import MINUS
 
 STEPS = 10
 """Shades above zero, a1 to a10; as many below, n1 to n10, and of what was simulated, s1 to s10."""
@@ -72,9 +73,9 @@ def strongest(activations: Sequence[Sequence[float]]) -> float:
     return largest if largest > 0 else max((-min(row) for row in activations if row), default=0.0)
 
 
-def exact(value: float) -> str:
-    """Four figures: `3.142`."""
-    return f"{value:.4g}"
+def exact(value: float, figures: int = 4) -> str:
+    """After a real minus sign: `3.142`."""
+    return f"{value:.{figures}g}".replace("-", MINUS)
 
 
 def shown(tokens: Sequence[str]) -> tuple[str, ...]:

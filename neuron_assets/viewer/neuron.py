@@ -16,6 +16,7 @@ from neuron_assets.method.records import NeuronId
 from neuron_assets.method.samples import CHOOSING, SAMPLES
 from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.measured import SHOWN_AS
+from neuron_assets.tables.store import table_of
 from neuron_assets.viewer.shelf import OpenStudy
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ _SCORES = (
 _METRICS = (
     *(*_OF_CANDIDATE, "metric", "value", "value_low", "value_high", "chance", "n_excerpts", "n_documents"),
     *("failure", "interval_failure"),
+)
+_OLD_SCORES = (
+    "Explanations of layer {layer} changed after it was scored: scores may be of earlier texts. "
+    "Score it again: neuron-assets materialize {study} --layers {layer}"
 )
 
 
@@ -51,6 +56,17 @@ class Desk:
         except TableError as error:
             self.told.append(str(error))
             return otherwise
+
+    def is_made_from(self, table: str, source: str) -> bool:
+        """Whether the layer's `table` was made from what `source` holds now; so it is where one of them is missing.
+
+        Raises UnreadableTable.
+        """
+        layer = self.neuron.layer_index
+        made, now = self.study.facts(table, layer), self.study.facts(source, None if source == "excerpts" else layer)
+        if made is None or now is None:
+            return True
+        return all(content == now.content for path, content in made.inputs.items() if table_of(path) == source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,17 @@ class SeenNeuron:
         return tuple(candidate for candidate in self.candidates if candidate.is_control)
 
     @property
+    def n_own(self) -> int:
+        """Candidates without the controls."""
+        return len(self.candidates) - len(self.controls)
+
+    @property
+    def simulator(self) -> str | None:
+        """Whose simulations of the standing candidate were scored."""
+        scores = {} if self.standing is None else self.standing.scores
+        return next((score["simulator"] for score in scores.values()), None)
+
+    @property
     def samples(self) -> tuple[str, ...]:
         """That something was scored on, but for the choice."""
         everything = [*(candidate.scores for candidate in self.candidates), *self.lookups.values()]
@@ -121,6 +148,8 @@ def see_neuron(desk: Desk) -> SeenNeuron:
     statistics = desk.rows("neuron_statistics")
     scores, metrics = desk.rows("scores", _SCORES), desk.rows("metrics", _METRICS)
     candidates = _candidates(desk, scores)
+    if not desk.tried(lambda: desk.is_made_from("scores", "candidates"), otherwise=True):
+        desk.told.append(_OLD_SCORES.format(layer=desk.neuron.layer_index, study=desk.study.name))
     return SeenNeuron(
         neuron=desk.neuron,
         statistics=statistics.row(0, named=True) if statistics is not None and statistics.height else None,
@@ -168,6 +197,8 @@ def _by_author(scores: pl.DataFrame) -> dict[str, dict[str, Row]]:
 def _metrics(metrics: pl.DataFrame, candidates: Sequence[Candidate]) -> tuple[Row, ...]:
     """Of the candidate that stands, each with the value of controls and lookups beside it."""
     stands = next((candidate.number for candidate in candidates if candidate.stands), None)
+    if stands is None:
+        return ()
     told = metrics.with_columns(SHOWN_AS)
     beside: dict[tuple[str, str], dict[str, float | None]] = {}
     for row in told.filter(pl.col("candidate").is_null() | pl.col("author").is_in(CONTROLS)).to_dicts():

@@ -13,7 +13,7 @@ import polars as pl
 from neuron_assets.method.lookups import PSEUDO_COUNT
 from neuron_assets.viewer.neuron import Candidate, Desk
 
-OLD_TEXTS = (
+_OLD_TEXTS = (
     "The excerpts were cut again after layer {layer} was harvested, so its activations belong to texts that are no "
     "longer there. Harvest it again: neuron-assets materialize {study} --layers {layer}"
 )
@@ -68,7 +68,8 @@ def see_excerpts(desk: Desk, pool: str, standing: Candidate | None, n_exciting: 
         return nothing
     rows = rows.filter((pl.col("kind") != "natural") & pl.col("split").is_in(["train", pool]))
     drawn = rows.filter((pl.col("split") == "train") & (pl.col("kind") == "random"))["activations"].explode()
-    if not desk.tried(lambda: _texts_are_those(desk), otherwise=False):
+    if not desk.tried(lambda: desk.is_made_from("activations", "excerpts"), otherwise=False):
+        desk.told.append(_OLD_TEXTS.format(layer=desk.neuron.layer_index, study=desk.study.name))
         return SeenExcerpts(pool, (), (), tuple(drawn.drop_nulls()))
     wanted = rows["excerpt_index"].unique().sort().to_list()
     texts = desk.tried(lambda: desk.study.excerpts(wanted, ("excerpt_index", "document", "tokens")), None)
@@ -83,19 +84,6 @@ def see_excerpts(desk: Desk, pool: str, standing: Candidate | None, n_exciting: 
         _exciting(rows.filter(pl.col("split") == "train"), n_exciting),
         tuple(drawn.drop_nulls()),
     )
-
-
-def _texts_are_those(desk: Desk) -> bool:
-    """Whether the activations are of the excerpts that are there; says so where they are not."""
-    layer = desk.neuron.layer_index
-    activations, excerpts = desk.study.facts("activations", layer), desk.study.facts("excerpts")
-    if activations is None or excerpts is None:
-        return False
-    made_from = [content for path, content in activations.inputs.items() if path.endswith("/excerpts.parquet")]
-    if made_from == [excerpts.content]:
-        return True
-    desk.told.append(OLD_TEXTS.format(layer=layer, study=desk.study.name))
-    return False
 
 
 def _simulated(desk: Desk, pool: str, standing: Candidate | None) -> Mapping[int, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.records import LARGEST, SPLITS
 from neuron_assets.viewer.charts import histogram, whisker
-from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, shown_text, strongest
+from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, strongest
 from neuron_assets.viewer.neuron import Desk, SeenNeuron, see_neuron
 from neuron_assets.viewer.neuron_excerpts import Excerpt, SeenExcerpts, see_excerpts
 from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url, shelf_of
@@ -73,7 +73,6 @@ def neuron_page(request: Request) -> Response:
         "here": lambda **asked: _here(desk, pool=pool, aside=aside, asked_all=asked_all, asked=asked),
         "whisker": whisker,
         "exact": exact,
-        "shown_text": shown_text,
         "largest_simulated": LARGEST,
     }
     return page(request, "neuron.html", context)

@@ -12,6 +12,9 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from neuron_assets.viewer import places
+from neuron_assets.viewer.excerpts import shown_text
+from neuron_assets.viewer.given import explanation_id
+from neuron_assets.viewer.who import remembered
 from neuron_assets.viewer.words import interval, number, share
 
 
@@ -28,9 +31,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, interval=interval, share=share)
+    environment.filters.update(number=number, interval=interval, share=share, visible=shown_text)
     urls = (places.study_url, places.layer_url, places.neuron_url, places.tool_url)
     environment.globals.update({url.__name__: url for url in urls})
+    environment.globals.update(explanation_id=explanation_id, remembered=remembered)
     return environment
 
 

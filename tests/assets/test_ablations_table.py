@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from transformers import GPT2LMHeadModel
 
-from neuron_assets.assets.opening import open_speaking
 from neuron_assets.assets.pools import pools_of
 from neuron_assets.assets.predictions import Prediction
 from neuron_assets.errors import NotReplaceable
@@ -19,6 +18,7 @@ from neuron_assets.method.calibration import Calibration, LinearCalibration
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.project import Project
 from neuron_assets.study import Study
+from neuron_assets.subject_opening import open_speaking
 from neuron_assets.subjects.bundled.opening import FOLDER
 from tests.scenario import STUDY, make_project, write_study
 from tests.served_tables import LAYERS, make, metadata, path_of, read

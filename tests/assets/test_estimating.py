@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +11,9 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from neuron_assets.assets.counting import count_simulations
 from neuron_assets.assets.estimating import Estimate, estimate
+from neuron_assets.assets.held_out import most_excerpts
 from neuron_assets.assets.question_lengths import CHARACTERS_A_TOKEN
 from neuron_assets.assets.spending import spending_of
 from neuron_assets.assets.study_component import table_resources
@@ -19,9 +22,12 @@ from neuron_assets.language_models.asker import Progress
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.ledger import OBSERVATION, Entry, Ledger
 from neuron_assets.language_models.model import Usage
+from neuron_assets.method.labels import PersonsExplanation
+from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project
 from neuron_assets.running import Run, Wanted, materialize
 from neuron_assets.study import Study, read_study
+from neuron_assets.tables.label_store import LabelStore
 from neuron_assets.tables.store import TableStore
 from tests.language_models.misbehaving_server import MisbehavingServer
 from tests.polite_server import asking, characters, is_a_probe, is_about_simulating, polite_server
@@ -81,6 +87,18 @@ def test_requests_are_those_that_are_made(world: World, role: str) -> None:
     assert world.before["explainer"].requests == 6
     assert world.before["simulator"].requests == 2 * (3 + 3) * (3 + 6)
     assert (world.before["simulator"].is_exact, world.after["simulator"].is_exact) == (False, True)
+
+
+def test_what_people_wrote_is_simulated_and_counted(world: World) -> None:
+    """Those of neurons that are not explained are left out."""
+    study = world.study.model_copy(update={"layers": (2, 3), "name": "labelled"})
+    before = count_simulations(study, {2: (5,), 3: (6,)}, TableStore.at(world.project.tables))
+    for neuron in (NeuronId(2, 5), NeuronId(3, 6), NeuronId(3, 7)):
+        label = PersonsExplanation(person="Ann", neuron=neuron, written_at=datetime.now(UTC), text="rivers")
+        LabelStore(TableStore.at(world.project.tables), "labelled").add(label)
+    after = count_simulations(study, {2: (5,), 3: (6,)}, TableStore.at(world.project.tables))
+
+    assert after.n_questions - before.n_questions == 2 * most_excerpts(study)
 
 
 @pytest.mark.parametrize("role", ["explainer", "simulator"])

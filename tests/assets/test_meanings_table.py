@@ -60,7 +60,7 @@ def listed(root: Path, before: Mapping[str, bytes]) -> World:
     """The same study, once it asks for lists."""
     assert before
     world = study_with(root, meanings=MEANINGS)
-    chain = ("meanings", "candidates", "simulations", "scores")
+    chain = ("meanings", "labels", "candidates", "simulations", "scores")
     assert [run.tables for run in make(*world)] == [chain] * len(LAYERS) + [("layer_summary", "trends")]
     assert make(*world) == []
     return world

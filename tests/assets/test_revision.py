@@ -53,7 +53,7 @@ def revised(root: Path, before: Mapping[str, bytes]) -> World:
     """The same study, once it revises."""
     assert before
     world = study_with(root, ROUNDS)
-    chain = ("counterexamples", "revised_explanations", "candidates", "simulations", "scores")
+    chain = ("counterexamples", "revised_explanations", "labels", "candidates", "simulations", "scores")
     assert [run.tables for run in make(*world)] == [chain] * len(LAYERS) + [ENDING]
     assert make(*world) == []
     return world

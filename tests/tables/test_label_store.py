@@ -1,5 +1,6 @@
 """What people add is kept as it was written, whatever happens beside it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from neuron_assets.errors import FailedWrite
 from neuron_assets.method.labels import HandSimulation, Label, PersonsExplanation, PersonsRating, ReadExcerpt
 from neuron_assets.method.records import NeuronId
 from neuron_assets.tables.label_store import LabelStore
+from neuron_assets.tables.leftovers import broken_off, folders_of_tables
+from neuron_assets.tables.parquet import TableFacts, write_table
+from neuron_assets.tables.schemas import empty
 from neuron_assets.tables.store import TableStore
 
 NEURON = NeuronId(3, 307)
@@ -130,3 +134,25 @@ def test_labels_are_kept_wherever_fsspec_reaches() -> None:
     assert name.startswith("mine/labels/entries/L3/N307/explanation-")
     assert store.of_neuron(NEURON).labels == store.explanations(3).labels == (explained(),)
     assert store.explanations(4).labels == ()
+
+
+def test_people_who_write_at_once_lose_nothing(store: LabelStore) -> None:
+    labels = [explained(f"text {number}", minutes=number) for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(store.add, [*labels, *labels]))
+
+    assert len(set(names)) == 20
+    assert store.of_neuron(NEURON).labels == tuple(labels)
+
+
+def test_a_label_is_no_table_and_outlives_its_study(store: LabelStore, tmp_path: Path) -> None:
+    name = store.add(explained())
+    write_table(UPath(tmp_path / "mine" / "labels" / "L03.parquet"), empty("labels"), TableFacts("labels", "0"))
+    begun = (tmp_path / name).with_name(f".{Path(name).name}.0123abcd.partial")
+    begun.write_bytes(b"{")
+    (folder,) = folders_of_tables(UPath(tmp_path), lambda _name: True)
+    left = list(broken_off(UPath(tmp_path), datetime.now(UTC) + timedelta(days=1)))
+
+    assert [file.path.name for file in folder.tables] == ["L03.parquet"]
+    assert [path.name for path in folder.foreign] == [Path(name).name]
+    assert [file.path.name for file in left] == [begun.name]

@@ -1,0 +1,184 @@
+"""The page on which a person simulates a neuron: one explanation, unseen excerpts of `valid`, marks from 0 to 10.
+
+Here: what is shown when, and keeping it. Not here: the form of one excerpt (`marking.py`), which excerpts are left and
+scores (`tables/hand_simulated.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from neuron_assets.errors import FailedWrite, InvalidLabel
+from neuron_assets.method.labels import LONGEST_NAME, HandSimulation, ReadExcerpt, check_name, tidied
+from neuron_assets.method.records import LARGEST
+from neuron_assets.tables.hand_simulated import PersonsSimulation, excerpts_to_simulate, human_simulations
+from neuron_assets.tables.label_store import LabelStore
+from neuron_assets.viewer.given import Given, explanation_id, given_explanations, labels_of
+from neuron_assets.viewer.marking import Sheet, blank, filled, handed_out
+from neuron_assets.viewer.neuron import Desk
+from neuron_assets.viewer.neuron_excerpts import see_excerpts
+from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url
+from neuron_assets.viewer.posted import posted
+from neuron_assets.viewer.rate_page import EXPLAINED_ANEW
+from neuron_assets.viewer.templating import page
+from neuron_assets.viewer.who import leading_to
+
+_DONE_BEFORE = "You have simulated these excerpts already, and the first time counts. Nothing was kept."
+_CUT_ANEW = "The corpus was cut anew since this page was made, so these excerpts are gone. Nothing was kept."
+
+
+class _NotKept(Exception):
+    """What was sent is answered by the page again, with the reason."""
+
+    def __init__(self, told: str, status: int) -> None:
+        self.told = told
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is to simulate what."""
+
+    desk: Desk
+    person: str
+    """Empty while nobody said who they are."""
+    given: Given | None
+    """The one explanation that is shown."""
+
+    def left(self) -> tuple[ReadExcerpt, ...]:
+        """Nothing where texts and activations do not belong together; the desk then says so."""
+        study, neuron = self.desk.study, self.desk.neuron
+        key = study.key(neuron.layer_index)
+        return self.desk.tried(
+            lambda: excerpts_to_simulate(study.store, study.name, key, neuron, self.person), tuple[ReadExcerpt, ...]()
+        )
+
+    def results(self) -> Sequence[PersonsSimulation]:
+        """What this person's simulations by this explanation are worth."""
+        study, neuron = self.desk.study, self.desk.neuron
+        key, scoring = study.key(neuron.layer_index), study.study.scoring
+        found = self.desk.tried(
+            lambda: human_simulations(study.store, study.name, key, neuron, seed=scoring.seed, n_draws=scoring.draws),
+            tuple[PersonsSimulation, ...](),
+        )
+        text = None if self.given is None else self.given.text
+        return [each for each in found if (each.person, each.explanation) == (self.person, text)]
+
+    def url(self, **more: object) -> str:
+        state = {"person": self.person, "candidate": self.given.candidate if self.given else None} | more
+        told = {key: value for key, value in state.items() if value not in {None, ""}}
+        return f"{neuron_url(self.desk.study.name, self.desk.neuron, 'simulate')}?{urlencode(told)}"
+
+
+def simulate(request: Request) -> Response:
+    """?person=NAME hands out excerpts; ?candidate=N another explanation than the one that stands."""
+    desk, person = Desk(*neuron_of(request)), tidied(request.query_params.get("person", ""))
+    number = request.query_params.get("candidate", "")
+    given = next((each for each in _with_number(desk) if _is_asked(each, number)), None)
+    try:
+        if person:
+            check_name(person)
+    except InvalidLabel as error:
+        return _page(request, _Asked(desk, "", given), (), (str(error), 422))
+    asked = _Asked(desk, person, given)
+    if given is None or not person:
+        return _page(request, asked, ())
+    seen = see_excerpts(desk, "valid", None).excerpts
+    top = frozenset(each.excerpt_index for each in seen if each.kind == "top")
+    return _page(request, asked, [blank(excerpt) for excerpt in handed_out(asked.left(), top)] if seen else ())
+
+
+async def save_simulation(request: Request) -> Response:
+    form = await posted(request)
+    return await run_in_threadpool(_save, request, form)
+
+
+def _save(request: Request, form: Mapping[str, str]) -> Response:
+    desk = Desk(*neuron_of(request))
+    read = form.get("explanation", "")
+    given = next((each for each in _with_number(desk) if explanation_id(each.text) == read), None)
+    asked = _Asked(desk, tidied(form.get("person", "")), given)
+    sheets: Sequence[Sheet] = ()
+    try:
+        check_name(asked.person)
+        sheets = _sheets(asked, form)
+        if any(sheet.problem() for sheet in sheets):
+            return _page(request, asked, sheets, ("Nothing was kept yet: see below.", 422))
+        _keep(asked, sheets)
+    except _NotKept as error:
+        return _page(request, asked, sheets, (error.told, error.status))
+    except InvalidLabel as error:
+        return _page(request, _Asked(desk, "", given), (), (str(error), 422))
+    except FailedWrite as error:
+        return _page(request, asked, sheets, (str(error), 500))
+    return leading_to(asked.url(saved=len(sheets)), asked.person)
+
+
+def _sheets(asked: _Asked, form: Mapping[str, str]) -> Sequence[Sheet]:
+    """Those of the form that this person has not simulated yet; raises _NotKept."""
+    left = {str(excerpt.excerpt_index): excerpt for excerpt in asked.left()}
+    if asked.given is None:
+        raise _NotKept(EXPLAINED_ANEW, 409)
+    if any(excerpt.excerpts != form.get("cut") for excerpt in left.values()):
+        raise _NotKept(_CUT_ANEW, 409)
+    wanted = dict.fromkeys(form.get("excerpts", "").split())
+    sheets = [filled(left[number], form) for number in wanted if number in left]
+    if not sheets:
+        raise _NotKept(_DONE_BEFORE, 409)
+    return sheets
+
+
+def _keep(asked: _Asked, sheets: Sequence[Sheet]) -> None:
+    assert asked.given is not None
+    store, now = LabelStore(asked.desk.study.store, asked.desk.study.name), datetime.now(UTC)
+    made = [
+        HandSimulation(
+            person=asked.person,
+            neuron=asked.desk.neuron,
+            written_at=now,
+            text=asked.given.text,
+            excerpt=sheet.excerpt,
+            values=sheet.values,
+        )
+        for sheet in sheets
+    ]
+    for simulation in made:
+        store.add(simulation)
+
+
+def _with_number(desk: Desk) -> tuple[Given, ...]:
+    """What is in `candidates`, so that a model simulates it, too."""
+    return tuple(each for each in given_explanations(desk, labels_of(desk)) if each.candidate is not None)
+
+
+def _is_asked(given: Given, number: str) -> bool:
+    return str(given.candidate) == number if number else given.stands
+
+
+def _page(request: Request, asked: _Asked, sheets: Sequence[Sheet], problem: tuple[str, int] = ("", 200)) -> Response:
+    desk = asked.desk
+    context = {
+        "study": desk.study,
+        "neuron": desk.neuron,
+        "name": desk.study.study.unit_name(desk.neuron),
+        "asked": asked,
+        "sheets": sheets,
+        "n_left": len(asked.left()) if asked.person and asked.given else None,
+        "results": asked.results() if asked.person else (),
+        "n_saved": request.query_params.get("saved", ""),
+        "told": problem[0],
+        "problems": tuple(dict.fromkeys(desk.told)),
+        "largest": LARGEST,
+        "longest_name": LONGEST_NAME,
+        "has_activations": desk.study.has("activations", desk.neuron.layer_index),
+    }
+    return page(request, "simulate.html", context, problem[1])
+
+
+ROUTES = (Route(f"{NEURON}/simulate", simulate), Route(f"{NEURON}/simulate", save_simulation, methods=["POST"]))
