@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ablation, asking, harvest, loading, memory, passes, rules, scoring, sharing, units
+from benchmarks import ablation, asking, harvest, loading, memory, passes, rules, scoring, sharing, units, viewing
 from benchmarks.row import Row
 
 BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[[], list[Row]]] = {
     "ablation": ablation.benchmark,
     "sharing": sharing.benchmark,
     "asking": asking.benchmark,
+    "viewing": viewing.benchmark,
 }
 
 

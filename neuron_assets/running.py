@@ -184,7 +184,8 @@ def runs_needed(wanted: Wanted, store: TableStore, desk: RequestDesk, instance: 
             tables = tuple(table for table in later if table in stale or table not in ALONE)
             key = wanted.key(layer)
             config = _explanations_config(study, wanted.neurons) if "explanations" in tables else None
-            yield Run(f"explanations to scores of L{layer}", tables, key, key, config)
+            what = "explanations to scores" if set(tables) - ALONE else ", ".join(tables)
+            yield Run(f"{what} of L{layer}", tables, key, key, config)
     ending = [table for table in ("layer_summary", "trends") if not state.stands_for_all_layers(table)]
     more = {"comparison": bool(study.compare_with), "spending": asks_a_server(study)}
     ending += [table for table, is_wanted in more.items() if is_wanted and not state.stands(table, None)]

@@ -11,7 +11,6 @@ from neuron_assets.language_models.model import Usage
 from tests.language_models.misbehaving_server import MODEL
 
 NOWHERE = "http://127.0.0.1:9/v1"
-
 PRICES = {MODEL: {"tokens_in": 2.0, "tokens_out": 8.0}}
 
 

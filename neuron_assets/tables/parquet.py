@@ -117,10 +117,10 @@ def _plain(footer: pq.FileMetaData) -> dict[str, str]:
 def _rows_in_a_group(frame: pl.DataFrame, table: str) -> int:
     """So many that one neuron's rows are read with few others; told by the values, so that equal rows lie equally.
 
-    The excerpts of one neuron are scattered over their table: its groups are as small as a footer bears.
+    The excerpts of one neuron are scattered over their table: its groups are as small as a footer of a thousand bears.
     """
     if table == "excerpts":
-        return 128
+        return min(max(frame.height // 1000, 32), 1024)
     size = sum(_size(column) for column in frame.iter_columns())
     rows = _GROUP_BYTES * max(frame.height, 1) // max(size, 1)
     return min(max(rows, 256), 16384)

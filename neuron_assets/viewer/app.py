@@ -25,13 +25,16 @@ from neuron_assets.errors import (
 from neuron_assets.project import Project
 from neuron_assets.viewer import (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
     home_page,
     label_page,
+    layer_page,
     neuron_page,
     rate_page,
+    search_page,
     simulate_page,
     study_page,
     text_page,
@@ -43,13 +46,16 @@ from neuron_assets.viewer.templating import page
 
 _PAGES = (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
     home_page,
     label_page,
+    layer_page,
     neuron_page,
     rate_page,
+    search_page,
     simulate_page,
     study_page,
     text_page,

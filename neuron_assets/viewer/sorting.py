@@ -22,6 +22,7 @@ class Column:
     descends: bool = True
     """Whether the first click puts the highest on top."""
     is_number: bool = True
+    sorts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,17 @@ class Order:
         return "?" + urlencode({**self.asked, "by": column.name, "order": order})
 
 
-def read_order(request: Request, columns: Sequence[Column]) -> tuple[Order, list[str]]:
-    """What is wanted, by the first column if nothing is; and what is wrong with it, in words."""
+def read_order(request: Request, columns: Sequence[Column], default: str) -> tuple[Order, list[str]]:
+    """What is wanted, by the column `default` if nothing is; and what is wrong with it, in words."""
     asked = dict(request.query_params)
     asked.pop("page", None)
     by, order, told = asked.pop("by", ""), asked.pop("order", ""), []
-    by_name = {column.name: column for column in columns}
+    by_name = {column.name: column for column in columns if column.sorts}
     if by and by not in by_name:
         told.append(f"There is no column {by[:40]!r} to sort by; there are {', '.join(by_name)}.")
     if order not in {"", ASCENDING, DESCENDING}:
         told.append(f"The order is {ASCENDING} or {DESCENDING}, not {order[:40]!r}.")
-    column = by_name.get(by, columns[0])
+    column = by_name.get(by, by_name[default])
     descends = order == DESCENDING if order in {ASCENDING, DESCENDING} else column.descends
     return Order(column.name, descends, asked), told
 

@@ -45,7 +45,7 @@ def study_page(request: Request) -> Response:
     """?by=COLUMN&order=asc|desc sorts the table of layers."""
     study = study_of(request)
     depth = read_depth(study)
-    order, told = read_order(request, _COLUMNS)
+    order, told = read_order(request, _COLUMNS, "layer")
     lines = {sample: depth.lines(sample) for sample in _CHARTED}
     low, high = lowest_and_highest(list(lines.values()))
     layers = [layer.layer_index for layer in depth.layers]

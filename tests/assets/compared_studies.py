@@ -8,11 +8,8 @@ from tests.language_models.misbehaving_server import MODEL
 from tests.scenario import STUDY, write_study
 
 SCORING = {**dict(STUDY["scoring"]), "scorers": ["simulation", "calibrated"]}  # type: ignore[call-overload]
-
 SECTIONS: dict[str, Any] = {"scoring": SCORING, "neurons": {"per_layer": 5}, "layers": [1, 2, 3]}
-
 HOSTED = {"provider": "openai_compatible", "model": MODEL}
-
 SHORT = {"provider": "rules", "n_rules": 1}
 
 

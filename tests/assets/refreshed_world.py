@@ -15,14 +15,11 @@ from neuron_assets.study import read_study
 from tests.served_tables import ENDING
 
 BY_EXPLAINER = ("candidates", "explanations", "scores", "simulations")
-
 SUMMARIES = {table: ["all"] for table in ENDING}
-
 NIGHT = dt.datetime(2026, 1, 5, 3, 0, 30, tzinfo=dt.UTC)
 """Just after a tick of the schedule."""
 
 DAY = dt.timedelta(days=1)
-
 FEWER_RULES = {"provider": "rules", "n_rules": 5}
 
 

@@ -22,7 +22,6 @@ from tests.scenario import make_project
 pytestmark = pytest.mark.slow
 
 BLOCKING = {name for name, check in CHECKS.items() if check.blocking}
-
 IN_PLACES_OF_THEIR_OWN = {
     "sample",
     "best_and_worst",

@@ -44,4 +44,4 @@ def test_the_peak_of_a_neuron_is_on_one_of_its_tokens(world: tuple[Project, Stud
 def test_one_that_is_missing_is_made_alone(world: tuple[Project, Study]) -> None:
     path_of(world[0], "token_index", LAYERS[0]).unlink()
 
-    assert [run.tables for run in make(*world)] == [("token_index",)]
+    assert [(run.tables, run.title) for run in make(*world)] == [(("token_index",), "token_index of L1")]

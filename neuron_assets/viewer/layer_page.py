@@ -1,0 +1,148 @@
+"""The page of a layer: its neurons, fifty a page, sorted and filtered as the address says.
+
+Here: what the address wants, and what stands on the page. Not here: the rows (`layer.py`).
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import polars as pl
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from neuron_assets.method.records import NeuronId
+from neuron_assets.viewer.depth import NAMES, read_depth
+from neuron_assets.viewer.layer import STATES, Wanted, read_layer
+from neuron_assets.viewer.places import LAYER, layer_of, study_of
+from neuron_assets.viewer.scored import OWN
+from neuron_assets.viewer.shelf import OpenStudy
+from neuron_assets.viewer.sorting import Column, read_order
+from neuron_assets.viewer.study_page import labels
+from neuron_assets.viewer.templating import page
+from neuron_assets.viewer.words import SAMPLE_NAMES
+
+N_A_PAGE = 50
+_COLUMNS = (
+    Column("neuron", "neuron", descends=False, is_number=False),
+    Column("score", SAMPLE_NAMES["top_and_random"]),
+    Column("explanation", "explanation", is_number=False, sorts=False),
+    Column("random", SAMPLE_NAMES["random_only"]),
+    Column("density", "active tokens"),
+    Column("kurtosis", "kurtosis"),
+    Column("failure", "failure", descends=False, is_number=False),
+)
+_SORTED_BY = {"neuron": "neuron_index", "density": "share_active"}
+"""Columns of the rows that are named otherwise on the page."""
+_MOST_OF_BAR = 0.99
+"""The quantile that a bar is full at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of the neurons that are wanted, those of one page."""
+
+    number: int
+    """From 1."""
+    n_pages: int
+    n_neurons: int
+    rows: Sequence[Mapping[str, Any]]
+    asked: Mapping[str, str]
+
+    def link(self, number: int) -> str:
+        return "?" + urlencode({**self.asked, "page": number})
+
+
+def layer_page(request: Request) -> Response:
+    """?by, ?order, ?page; ?least and ?most score, ?state, ?words."""
+    study = study_of(request)
+    layer_index = layer_of(request, study)
+    order, wrong = read_order(request, _COLUMNS, "score")
+    wanted, unreadable = _wanted(request)
+    layer, depth = read_layer(study, layer_index), read_depth(study, [layer_index])
+    rows = wanted.of(layer.neurons).sort(
+        _SORTED_BY.get(order.by, order.by), "neuron_index", descending=[order.descends, False], nulls_last=True
+    )
+    part, no_page = _part(request, rows)
+    told = [*wrong, *unreadable, *no_page, *layer.told, *(line for line in depth.told if "twin" not in line)]
+    means = {
+        line: {sample: depth.mean(scored, line, sample) for sample in ("top_and_random", "random_only")}
+        for scored in depth.layers
+        for line in (OWN, "shuffled_control", "unigram_lookup")
+    }
+    context = {
+        "study": study,
+        "layer_index": layer_index,
+        "labels": labels(study.study),
+        "told": list(dict.fromkeys(told)),
+        "means": {NAMES[line]: by_sample for line, by_sample in means.items() if any(by_sample.values())},
+        "sample_names": SAMPLE_NAMES,
+        "columns": _COLUMNS,
+        "order": order,
+        "part": part,
+        "query": request.query_params,
+        "states": STATES,
+        "counts": {state: Wanted(state=state).of(layer.neurons).height for state in STATES},
+        "full": {name: layer.neurons[name].quantile(_MOST_OF_BAR) for name in ("share_active", "kurtosis")},
+        "unseen": _unseen(layer.neurons, part, layer_index),
+        "beside": _beside(study, layer_index),
+    }
+    return page(request, "layer.html", context)
+
+
+def _wanted(request: Request) -> tuple[Wanted, list[str]]:
+    """What the address asks for, and what of it cannot be understood."""
+    told, ends, query = [], {}, request.query_params
+    for name in ("least", "most"):
+        text = query.get(name, "").strip().replace(",", ".")
+        try:
+            ends[name] = _finite(text) if text else None
+        except ValueError:
+            ends[name] = None
+            told.append(f"The {name} score is a number such as 0.5, not {text[:40]!r}; it is not looked at.")
+    state = query.get("state") or None
+    if state is not None and state not in STATES:
+        told.append(f"There is no state {state[:40]!r}; there are {', '.join(STATES)}.")
+        state = None
+    return Wanted(ends["least"], ends["most"], state, query.get("words", "")), told
+
+
+def _finite(text: str) -> float:
+    """Raises ValueError."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _part(request: Request, rows: pl.DataFrame) -> tuple[Part, list[str]]:
+    n_pages = max(1, -(-rows.height // N_A_PAGE))
+    text = request.query_params.get("page", "1")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < len(str(10**9)) else 0
+    told = [] if 1 <= number <= n_pages else [f"There is no page {text[:40]!r}; there are {n_pages}."]
+    number = min(max(number, 1), n_pages)
+    asked = {name: value for name, value in request.query_params.items() if name != "page"}
+    shown = rows.slice((number - 1) * N_A_PAGE, N_A_PAGE)
+    return Part(number, n_pages, rows.height, shown.to_dicts(), asked), told
+
+
+def _unseen(neurons: pl.DataFrame, part: Part, layer_index: int) -> NeuronId | None:
+    """One that is explained, drawn among those that do not stand on this page, if there are such."""
+    shown = {row["neuron_index"] for row in part.rows}
+    explained = neurons.filter(pl.col("explanation").is_not_null())["neuron_index"].to_list()
+    others = [neuron for neuron in explained if neuron not in shown] or explained
+    return NeuronId(layer_index, random.choice(others)) if others else None  # noqa: S311  # whichever
+
+
+def _beside(study: OpenStudy, layer_index: int) -> tuple[int | None, int | None]:
+    """The layers of the study before and after it."""
+    layers = study.study.layer_indices
+    before = max((layer for layer in layers if layer < layer_index), default=None)
+    return before, min((layer for layer in layers if layer > layer_index), default=None)
+
+
+ROUTES = (Route(LAYER, layer_page),)
