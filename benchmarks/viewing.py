@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from urllib.error import HTTPError
@@ -52,7 +53,9 @@ def _rows(project: Project) -> Iterator[Row]:
         n_read = (server.read() - before) / len(neurons)
         yield Row(f"a neuron's page, median / worst of {N_PAGES}, ms", _shown(seconds), "< 100")
         yield Row("of that read from files, MB a page", f"{n_read / 1e6:.1f} of {_size_of_a_layer(study) / 1e6:.0f}")
+        began = time.perf_counter()
         text = search_words(study, "the word").hits[0].explanation or ""
+        yield Row("words of all explanations, until they can be searched, s", f"{time.perf_counter() - began:.1f}")
         with suppress(HTTPError):  # there may be no such page
             searches = [server.get(tool_url("search", {"study": NAME, "q": word})) for word in text.split()]
             yield Row("a search's page, the first / median of others, ms", _first_and_later(searches), "- / < 200")
@@ -119,10 +122,10 @@ def _searches(study: OpenStudy) -> Iterator[tuple[str, list[Callable[[], object]
     neurons = _some_neurons(study)[:N_SEARCHES]
     texts = [(search_words(study, "the word", skip=place).hits[0].explanation or "").split() for place in range(5)]
     words = [word.strip(",") for text in texts for word in text][:N_SEARCHES]
-    yield "words", [lambda word=word: search_words(study, f"the {word[:3]}") for word in words]
-    yield "a token", [lambda word=word: search_token(study, word) for word in words]
-    yield "alike in words", [lambda neuron=neuron: alike_in_words(study, neuron) for neuron in neurons]
-    yield "alike in firing", [lambda neuron=neuron: alike_in_firing(study, neuron) for neuron in neurons]
+    yield "words", [partial(search_words, study, f"the {word[:3]}") for word in words]
+    yield "a token", [partial(search_token, study, word) for word in words]
+    yield "alike in words", [partial(alike_in_words, study, neuron) for neuron in neurons]
+    yield "alike in firing", [partial(alike_in_firing, study, neuron) for neuron in neurons]
 
 
 def _timed(asked: Callable[[], object]) -> float:

@@ -25,6 +25,7 @@ from neuron_assets.errors import (
 from neuron_assets.project import Project
 from neuron_assets.viewer import (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
@@ -33,6 +34,7 @@ from neuron_assets.viewer import (
     layer_page,
     neuron_page,
     rate_page,
+    search_page,
     simulate_page,
     study_page,
     text_page,
@@ -44,6 +46,7 @@ from neuron_assets.viewer.templating import page
 
 _PAGES = (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
@@ -52,6 +55,7 @@ _PAGES = (
     layer_page,
     neuron_page,
     rate_page,
+    search_page,
     simulate_page,
     study_page,
     text_page,
