@@ -51,7 +51,7 @@ def neuron_page(request: Request) -> Response:
     study, neuron = desk.study, desk.neuron
     seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
-    largest = strongest([excerpt.activations for excerpt in excerpts.excerpts])
+    largest = strongest([*(each.activations for each in excerpts.excerpts), [each.peak for each in excerpts.excerpts]])
     asked_all, aside = "all" in request.query_params, request.query_params.get("as") == "side"
     context = {
         "study": study,
