@@ -53,7 +53,9 @@ def _rows(project: Project) -> Iterator[Row]:
         n_read = (server.read() - before) / len(neurons)
         yield Row(f"a neuron's page, median / worst of {N_PAGES}, ms", _shown(seconds), "< 100")
         yield Row("of that read from files, MB a page", f"{n_read / 1e6:.1f} of {_size_of_a_layer(study) / 1e6:.0f}")
+        began = time.perf_counter()
         text = search_words(study, "the word").hits[0].explanation or ""
+        yield Row("words of all explanations, until they can be searched, s", f"{time.perf_counter() - began:.1f}")
         with suppress(HTTPError):  # there may be no such page
             searches = [server.get(tool_url("search", {"study": NAME, "q": word})) for word in text.split()]
             yield Row("a search's page, the first / median of others, ms", _first_and_later(searches), "- / < 200")

@@ -87,7 +87,7 @@ def test_what_is_found_is_told_and_nothing_goes_without_a_yes(root: Path) -> Non
         assert f"Looked for among the bundled ones, and in:\n  {root / 'studies'}" in result.output
         assert "NEURON_ASSETS_STUDIES names no other folder" in result.output
         assert f"They left, below {root / 'data'}:" in result.output
-        assert "  gone: 11 tables (" in result.output
+        assert "  gone: 12 tables (" in result.output
         assert f"the history of {N_ASSETS} assets" in result.output
         assert "Runs that ended more than 0 days ago, and that no latest result is from: 4 (" in result.output
         assert "tiny" not in result.output.replace(str(root), "")
@@ -197,7 +197,7 @@ def test_files_of_others_stay_and_are_named_and_damaged_tables_go(root: Path) ->
 
     told = {line.removeprefix("    not of this package, stays: ") for line in result.output.splitlines()}
     assert told >= {str(folder / name) for name in foreign}
-    assert "gone: 11 tables" in result.output
+    assert "gone: 12 tables" in result.output
     assert files(folder) == foreign
 
 
@@ -205,7 +205,7 @@ def test_a_folder_that_can_be_no_study_is_let_be(root: Path) -> None:
     shutil.copytree(root / "data" / "gone", root / "data" / "gone.bak")
     assert run("--yes").exit_code == 0
 
-    assert len(files(root / "data" / "gone.bak")) == 11
+    assert len(files(root / "data" / "gone.bak")) == 12
 
 
 def test_a_study_that_lies_elsewhere_or_cannot_be_read_is_not_deleted(
@@ -216,11 +216,11 @@ def test_a_study_that_lies_elsewhere_or_cannot_be_read_is_not_deleted(
     looked = run("--dry-run").output
     monkeypatch.setenv("NEURON_ASSETS_STUDIES", str(tmp_path / "more"))
 
-    assert "gone: 11 tables" in looked
+    assert "gone: 12 tables" in looked
     assert "gone" not in run("--dry-run").output
     assert run(answer="y\n").exit_code == 0
     # what was set aside for a backfill that nobody knows
-    assert len(files(root / "data" / "gone")) == 10
+    assert len(files(root / "data" / "gone")) == 11
     assert run().output == "There is nothing to remove.\n"
 
 
@@ -275,7 +275,7 @@ def test_tables_behind_a_url_go_too(root: Path, instance: dg.DagsterInstance) ->
 
     assert not early.broken_off
     assert [file.path.name for file in late.broken_off] == [".excerpts.parquet.0123abcd.partial"]
-    assert [(study.name, len(study.folder.tables)) for study in late.studies] == [("gone", 11)]
+    assert [(study.name, len(study.folder.tables)) for study in late.studies] == [("gone", 12)]
     left = {str(path).partition("/neurons/")[2] for path in bucket.rglob("*") if path.is_file()}
     assert left == {"gone/notes.txt"} | {name for name in files(root / "data") if not name.startswith("gone/")}
 

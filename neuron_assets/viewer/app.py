@@ -25,6 +25,7 @@ from neuron_assets.errors import (
 from neuron_assets.project import Project
 from neuron_assets.viewer import (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
@@ -45,6 +46,7 @@ from neuron_assets.viewer.templating import page
 
 _PAGES = (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,

@@ -105,14 +105,14 @@ def alike_in_words(study: OpenStudy, neuron: NeuronId, *, most: int = MOST) -> F
     index = WORD_INDEX.of(study)
     if (place := index.place_of(neuron)) is None:
         return Found((), 0, index.left_out)
-    likeness, own = index.alike(place), [index.words[word] for word in index.words_of(place)]
+    likeness, own = index.alike(place), index.rarest_first(place)
     likeness[place] = 0
-    hits = []
-    for other in _highest(likeness, most):
-        theirs = set(words_in(index.neurons["explanation"][other]))
-        shared = [word for word in own if word in theirs][:_WORDS_TOLD]
-        hits.append(_hit(study, index, index.neuron(other), likeness[other], f"shares {', '.join(shared)}"))
-    return Found(tuple(hits), int(np.count_nonzero(likeness)), index.left_out)
+    others = _highest(likeness, most)
+    hits = tuple(
+        _hit(study, index, index.neuron(other), likeness[other], f"shares {_first_of(own, theirs)}")
+        for other, theirs in zip(others, index.words_at(others), strict=True)
+    )
+    return Found(hits, int(np.count_nonzero(likeness)), index.left_out)
 
 
 def alike_in_firing(study: OpenStudy, neuron: NeuronId, *, most: int = MOST) -> Found:
@@ -163,9 +163,17 @@ def _firing_on(study: OpenStudy, tokens: Sequence[str]) -> tuple[pl.DataFrame, t
     return pl.concat(parts), tuple(left_out), tuple(missing)
 
 
+def _first_of(own: Sequence[str], theirs: Sequence[str]) -> str:
+    """The first few that both have."""
+    there = set(theirs)
+    return ", ".join([word for word in own if word in there][:_WORDS_TOLD])
+
+
 def _highest(values: Float[np.ndarray, " neuron"] | Int[np.ndarray, " neuron"], most: int) -> list[int]:
     """Places of the highest values above 0, the highest first; of equal ones the earlier."""
     above = np.flatnonzero(values)
+    if len(above) > most > 0:  # sorting all would take longer than finding them
+        above = above[values[above] >= np.partition(values[above], -most)[-most]]
     return [int(place) for place in above[np.argsort(-values[above], kind="stable")][:most]]
 
 

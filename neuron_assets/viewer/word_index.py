@@ -48,15 +48,22 @@ class WordIndex:
     def alike(self, place: int) -> Float[np.ndarray, " neuron"]:
         """The cosine of each explanation's words with those of this one; rare words weigh more."""
         dots = np.zeros(self.neurons.height, dtype=np.float32)
-        for word in self.words_of(place):
+        for word in map(self._place_of_word, self.rarest_first(place)):
             dots[self.places[self.starts[word] : self.starts[word + 1]]] += self._weights[word] ** 2
         lengths = self._lengths * self._lengths[place]
         return np.asarray(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0))
 
-    def words_of(self, place: int) -> tuple[int, ...]:
-        """The words of one explanation, the rarest first."""
-        found = words_in(self.neurons["explanation"][place] or "")
-        return tuple(sorted({bisect_left(self.words, word) for word in found}, key=lambda word: -self._weights[word]))
+    def rarest_first(self, place: int) -> list[str]:
+        """The words of one explanation, each once."""
+        [words] = self.words_at([place])
+        return sorted(dict.fromkeys(words), key=lambda word: -self._weights[self._place_of_word(word)])
+
+    def words_at(self, places: Sequence[int]) -> list[list[str]]:
+        """The words of these explanations, in their order."""
+        return _words(self.neurons["explanation"].gather(places)).to_list()
+
+    def _place_of_word(self, word: str) -> int:
+        return bisect_left(self.words, word)
 
     def neuron(self, place: int) -> NeuronId:
         return NeuronId(self.neurons["layer_index"][place], self.neurons["neuron_index"][place])
