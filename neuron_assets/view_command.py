@@ -88,11 +88,19 @@ def _access(place: _Place, token: str | None) -> "Access":
         raise TokenNeeded(place.host, TOKEN_VARIABLE, LEAST_TOKEN)
     if token is not None and len(token) < LEAST_TOKEN:
         raise TokenTooShort(TOKEN_VARIABLE, len(token), LEAST_TOKEN)
-    if place.ip.is_unspecified:
+    said = _host_of(os.environ.get(VIEWER_VARIABLE, ""))
+    if place.ip.is_unspecified and said is None:
         # The machine may have any name, and who rebinds one has no token: the cookie is for the name it was set under.
         return Access(None, token)
-    said = urlsplit(os.environ.get(VIEWER_VARIABLE, "")).hostname
     return Access(THIS_MACHINE | {place.host.lower(), str(place.ip)} | ({said} if said else set()), token)
+
+
+def _host_of(url: str) -> str | None:
+    """None where nothing is said."""
+    try:
+        return urlsplit(url if "//" in url else f"//{url}").hostname
+    except ValueError as error:
+        raise AddressNotServed(f"{VIEWER_VARIABLE}={url}", str(error)) from error
 
 
 def _listening(place: _Place) -> socket.socket:

@@ -25,6 +25,7 @@ from neuron_assets.errors import (
 from neuron_assets.project import Project
 from neuron_assets.viewer import (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
@@ -34,6 +35,7 @@ from neuron_assets.viewer import (
     neuron_page,
     rate_page,
     search_page,
+    similar_page,
     simulate_page,
     study_page,
     text_page,
@@ -45,6 +47,7 @@ from neuron_assets.viewer.templating import page
 
 _PAGES = (
     asked_page,
+    compare_page,
     entrance,
     evidence_page,
     going,
@@ -54,6 +57,7 @@ _PAGES = (
     neuron_page,
     rate_page,
     search_page,
+    similar_page,
     simulate_page,
     study_page,
     text_page,

@@ -31,7 +31,7 @@ _EXPLAINS = ("explanations", "revised_explanations", "meanings")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Asked:
     """One request for this neuron, and its answer."""
 
     about: str
@@ -47,7 +47,7 @@ class Step:
     n_requests: int
     start: int
     """The first that is shown, from 0."""
-    requests: tuple[Request, ...]
+    requests: tuple[Asked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,14 @@ def _cut(desk: Desk) -> Cut | None:
 
 
 def _step(desk: Desk, store: RequestStore, table: str, notes: Sequence[AskedFor], part: Part) -> Step:
+    """What an explainer was asked comes in the order of asking, all else by candidate and excerpt."""
     start = min(part.start, len(notes)) if part.table is not None else 0
-    found = _requests(desk, store, notes[start : start + part.size])
-    return Step(table, len(notes), start, tuple(Request(note.about, answered) for note, answered in found))
+    end = start + part.size
+    if table in _EXPLAINS:
+        found = sorted(_requests(desk, store, notes), key=lambda each: each[1].asked_at)[start:end]
+    else:
+        found = list(_requests(desk, store, notes[start:end]))
+    return Step(table, len(notes), start, tuple(Asked(note.about, answered) for note, answered in found))
 
 
 def _requests(desk: Desk, store: RequestStore, notes: Iterable[AskedFor]) -> Iterable[tuple[AskedFor, AnsweredRequest]]:

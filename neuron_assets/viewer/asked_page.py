@@ -15,7 +15,8 @@ from starlette.routing import Route
 
 from neuron_assets.lineage import INPUTS
 from neuron_assets.method.questions import Reply
-from neuron_assets.viewer.asked import Part, models_of, see_asked
+from neuron_assets.method.revising.sentences import TEST_SENTENCES
+from neuron_assets.viewer.asked import Asked, Part, models_of, see_asked
 from neuron_assets.viewer.excerpts import shown_text
 from neuron_assets.viewer.neuron import Desk
 from neuron_assets.viewer.places import NEURON, neuron_of
@@ -50,6 +51,7 @@ def asked_page(request: Request) -> Response:
         "of": request.query_params.get("of"),
         "page_size": _PAGE,
         "tables": TABLES_TOLD,
+        "kind_of": kind_of,
         "messages": messages,
         "replied": replied,
         "as_json": lambda value: raw(json.dumps(value, indent=1, ensure_ascii=False)),
@@ -57,6 +59,13 @@ def asked_page(request: Request) -> Response:
         "shown_text": shown_text,
     }
     return page(request, "asked.html", context)
+
+
+def kind_of(request: Asked) -> str:
+    """Of one step's requests which it is, in words."""
+    if request.answered.prompt.get("layout") == TEST_SENTENCES:
+        return f"sentences for {request.about}"
+    return request.about or "an explanation"
 
 
 def messages(prompt: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 
 from neuron_assets.errors import TableError
-from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.records import NeuronId
+from neuron_assets.tables.explained import of_study
 from neuron_assets.tables.reading import comparable_summary
 from neuron_assets.tables.summarized import CHOSEN
 from neuron_assets.viewer.plots import Line, Point
-from neuron_assets.viewer.scored import OWN, LayerScores, explanations_of, layer_scores
+from neuron_assets.viewer.scored import OWN, LayerScores, explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
 TWIN = "untrained_twin"
@@ -28,7 +28,6 @@ NAMES: Mapping[str, str] = {
     TWIN: "untrained twin",
 }
 """Lines of a chart, in the order of its legend."""
-_PEOPLE = "human:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ def _texts(study: OpenStudy, depth: Depth, wanted: pl.DataFrame) -> Mapping[tupl
     for layer in depth.layers:
         neurons = wanted.filter(pl.col("layer_index") == layer.layer_index)["neuron_index"].to_list()
         try:
-            known = bool(neurons) and layer.texts_are_those_scored(study)
+            known = bool(neurons) and texts_are_those_scored(study, layer.layer_index)
             rows = explanations_of(study, layer.layer_index, neurons) if known else None
         except TableError:  # the layer's own page tells it
             continue
@@ -163,11 +162,8 @@ def _intervals(
 
 def _own_rows(summary: pl.DataFrame) -> pl.DataFrame:
     """Of a `layer_summary` the rows of what stands: the chosen, or where there was no choice the explainer's."""
-    author, simulated = pl.col("author"), pl.col("scorer") == "simulation"
-    chosen = summary.filter(author == CHOSEN)
-    if chosen.height:
-        return chosen
-    return summary.filter(simulated & ~author.is_in(CONTROLS) & ~author.str.starts_with(_PEOPLE))
+    chosen = summary.filter(pl.col("author") == CHOSEN)
+    return chosen if chosen.height else summary.filter((pl.col("scorer") == "simulation") & of_study())
 
 
 def _twin(study: OpenStudy) -> tuple[pl.DataFrame | None, str | None]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
-from neuron_assets.tables.explained import MEANINGS
+from neuron_assets.tables.explained import MEANINGS, REVISION
 from neuron_assets.viewer.evidence import Evidence, Text, see_evidence
 from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, shown_text, strongest
 from neuron_assets.viewer.neuron import Candidate, Desk, SeenNeuron, see_neuron
@@ -53,8 +53,9 @@ def evidence_page(request: Request) -> Response:
         ],
         "lists": [one for one in seen.candidates if one.author == MEANINGS],
         "numbers": numbers,
-        "revised": {one.parent: one for one in seen.candidates if one.parent is not None},
+        "revised": {one.parent: one for one in seen.candidates if one.author == REVISION},
         "evidence": evidence,
+        "shows_held_out": _shows_held_out(evidence),
         "strata": STRATA_TOLD,
         "author_of": lambda number: _author(numbers[number]) if number in numbers else "unknown",
         "samples": SAMPLE_NAMES,
@@ -69,6 +70,11 @@ def evidence_page(request: Request) -> Response:
 
 def _author(candidate: Candidate) -> str:
     return _AUTHORS.get(candidate.author, candidate.author)
+
+
+def _shows_held_out(evidence: Evidence) -> bool:
+    of_corpus = any(one.sentence is None for round_ in evidence.rounds for one in round_.counterexamples)
+    return of_corpus or bool(evidence.judged)
 
 
 def _largest(seen: SeenNeuron, evidence: Evidence) -> float:

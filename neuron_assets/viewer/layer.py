@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from neuron_assets.errors import TableError
-from neuron_assets.method.controls import CONTROLS
-from neuron_assets.viewer.scored import LayerScores, explanations_of, layer_scores
+from neuron_assets.tables.explained import of_study
+from neuron_assets.viewer.scored import LayerScores, explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
 STATES = ("explained", "failed", "unexplained")
@@ -84,7 +84,7 @@ def read_layer(study: OpenStudy, layer_index: int) -> LayerNeurons:
         told.append(f"Without density and kurtosis. {error}")
     if statistics is None and not told:
         told.append(f"Not harvested yet: neuron-assets materialize {study.name} --layers {layer_index}")
-    if scores is not None and candidates is not None and not scores.texts_are_those_scored(study):
+    if scores is not None and candidates is not None and not texts_are_those_scored(study, layer_index):
         told.append(
             "The explanations were made again since they were scored; scores stand here without the texts, which are "
             f"not those they are of. neuron-assets materialize {study.name} --layers {layer_index}"
@@ -128,7 +128,7 @@ def _standing(candidates: pl.DataFrame | None, scored: pl.DataFrame) -> pl.DataF
     if candidates is None:
         columns = dict.fromkeys(("author", "explanation", "failure"), pl.String)
         return pl.DataFrame(schema={"neuron_index": pl.Int32, "candidate": pl.Int32, **columns})
-    own = candidates.filter(~pl.col("author").is_in(CONTROLS))
+    own = candidates.filter(of_study())
     stands = own.join(scored.select("neuron_index", "stands"), on="neuron_index", how="left")
     first = pl.col("candidate").min().over("neuron_index")
     return stands.filter(pl.col("candidate") == pl.coalesce("stands", first)).drop("stands")

@@ -12,9 +12,10 @@ import polars as pl
 
 from neuron_assets.errors import TableError
 from neuron_assets.method.controls import CONTROLS
+from neuron_assets.method.labels import is_of_study
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.samples import CHOOSING, SAMPLES
-from neuron_assets.tables.explained import of_chosen
+from neuron_assets.tables.explained import of_chosen, of_explainer, of_study
 from neuron_assets.tables.measured import SHOWN_AS
 from neuron_assets.tables.store import table_of
 from neuron_assets.viewer.shelf import OpenStudy
@@ -109,6 +110,8 @@ class SeenNeuron:
     """Scores of what reads no explanation, by name and sample."""
     metrics: tuple[Row, ...]
     """One row a sample and metric of the candidate that stands; `beside` has the same metric by author."""
+    final: Mapping[str, Row]
+    """Scores of the candidate that stands on the pool `test`, by sample; none before the final report."""
     neighbours: Neighbours
 
     @property
@@ -126,8 +129,8 @@ class SeenNeuron:
 
     @property
     def n_own(self) -> int:
-        """Candidates without the controls."""
-        return len(self.candidates) - len(self.controls)
+        """Candidates that may stand: neither controls nor people's."""
+        return sum(is_of_study(candidate.author) for candidate in self.candidates)
 
     @property
     def simulator(self) -> str | None:
@@ -143,10 +146,14 @@ class SeenNeuron:
         return tuple(sample for sample in SAMPLES if sample in there)
 
 
-def see_neuron(desk: Desk) -> SeenNeuron:
-    """Reads nothing but this neuron's rows, and which others of the layer are explained."""
+def see_neuron(desk: Desk, pools: Sequence[str] = ()) -> SeenNeuron:
+    """Reads nothing but this neuron's rows, and which others of the layer are explained.
+
+    Where `pools`, which may be shown, has `test`, the scores there are told too.
+    """
     statistics = desk.rows("neuron_statistics")
     scores, metrics = desk.rows("scores", _SCORES), desk.rows("metrics", _METRICS)
+    final = desk.rows("final_scores", _SCORES) if "test" in pools else None
     candidates = _candidates(desk, scores)
     if not desk.tried(lambda: desk.is_made_from("scores", "candidates"), otherwise=True):
         desk.told.append(_OLD_SCORES.format(layer=desk.neuron.layer_index, study=desk.study.name))
@@ -156,6 +163,7 @@ def see_neuron(desk: Desk) -> SeenNeuron:
         candidates=candidates,
         lookups={} if scores is None else _by_author(scores.filter(pl.col("candidate").is_null())),
         metrics=() if metrics is None else _metrics(metrics, candidates),
+        final={} if final is None else _final(final, candidates),
         neighbours=_neighbours(desk),
     )
 
@@ -165,7 +173,7 @@ def _candidates(desk: Desk, scores: pl.DataFrame | None) -> tuple[Candidate, ...
     if rows is None:
         return ()
     chosen = [] if scores is None else of_chosen(scores)["candidate"].to_list()
-    own = rows.filter(~pl.col("author").is_in(CONTROLS))["candidate"].to_list()
+    own = rows.filter(of_study())["candidate"].to_list()
     stands = next(iter(chosen), min(own, default=None))
     return tuple(_candidate(desk.neuron, row, scores, stands) for row in rows.to_dicts())
 
@@ -185,6 +193,11 @@ def _candidate(neuron: NeuronId, row: Row, scores: pl.DataFrame | None, stands: 
         stands=row["candidate"] == stands,
         scores={} if own is None else {score["sample"]: score for score in own.to_dicts()},
     )
+
+
+def _final(scores: pl.DataFrame, candidates: Sequence[Candidate]) -> dict[str, Row]:
+    stands = next((candidate.number for candidate in candidates if candidate.stands), None)
+    return {row["sample"]: row for row in of_explainer(scores).to_dicts() if row["candidate"] == stands}
 
 
 def _by_author(scores: pl.DataFrame) -> dict[str, dict[str, Row]]:

@@ -18,10 +18,12 @@ from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.records import LARGEST, SPLITS
 from neuron_assets.viewer.charts import histogram, whisker
 from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, strongest
+from neuron_assets.viewer.given import labels_of, ratings_by
 from neuron_assets.viewer.neuron import Desk, SeenNeuron, see_neuron
 from neuron_assets.viewer.neuron_excerpts import Excerpt, SeenExcerpts, see_excerpts
-from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url, shelf_of
+from neuron_assets.viewer.places import NEURON, dagster_url, neuron_of, neuron_url
 from neuron_assets.viewer.templating import page
+from neuron_assets.viewer.who import remembered
 from neuron_assets.viewer.words import SAMPLE_NAMES
 
 _POOLS: tuple[str, ...] = tuple(pool for pool in SPLITS if pool != "test")
@@ -47,9 +49,9 @@ def neuron_page(request: Request) -> Response:
     """?pool=valid shows held-out excerpts, ?as=side the true beside the simulated, ?all=1 every excerpt."""
     desk, pools, pool = _asked(request)
     study, neuron = desk.study, desk.neuron
-    seen = see_neuron(desk)
+    seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
-    largest = strongest([excerpt.activations for excerpt in excerpts.excerpts])
+    largest = strongest([*(each.activations for each in excerpts.excerpts), [each.peak for each in excerpts.excerpts]])
     asked_all, aside = "all" in request.query_params, request.query_params.get("as") == "side"
     context = {
         "study": study,
@@ -69,7 +71,8 @@ def neuron_page(request: Request) -> Response:
         "pushes": _pushes(seen),
         "histogram": histogram(excerpts.drawn),
         "has_activations": study.has("activations", neuron.layer_index),
-        "dagster": _dagster_url(request, desk),
+        "rated": _rated(request, desk, seen),
+        "dagster": dagster_url(request, desk.study, desk.neuron.layer_index),
         "here": lambda **asked: _here(desk, pool=pool, aside=aside, asked_all=asked_all, asked=asked),
         "whisker": whisker,
         "exact": exact,
@@ -81,7 +84,7 @@ def neuron_page(request: Request) -> Response:
 def neuron_json(request: Request) -> Response:
     """Everything on the page, with raw numbers; all excerpts of one pool that may be shown."""
     desk, pools, pool = _asked(request)
-    seen = see_neuron(desk)
+    seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
     study, drawn = desk.study, histogram(excerpts.drawn)
     found = {
@@ -119,6 +122,14 @@ def _asked(request: Request) -> tuple[Desk, tuple[str, ...], str]:
     return desk, pools, pool
 
 
+def _rated(request: Request, desk: Desk, seen: SeenNeuron) -> str:
+    """What the person who asks has said of the explanation that stands; nothing where that is not known."""
+    person = remembered(request)
+    if not person or seen.standing is None or seen.standing.explanation is None:
+        return ""
+    return ratings_by(person, labels_of(desk)).get(seen.standing.explanation, "")
+
+
 def _of_kind(seen: SeenExcerpts, kind: str, largest: float, *, everything: bool) -> dict[str, Any]:
     of_kind = [excerpt for excerpt in seen.excerpts if excerpt.kind == kind]
     drawn = of_kind if everything else of_kind[: _AT_FIRST[kind]]
@@ -142,12 +153,6 @@ def _here(desk: Desk, *, pool: str, aside: bool, asked_all: bool, asked: dict[st
     state = {"pool": pool, "as": "side" if aside else None, "all": 1 if asked_all else None} | asked
     told = {key: value for key, value in state.items() if value is not None and (key, value) != ("pool", "train")}
     return neuron_url(desk.study.name, desk.neuron) + (f"?{urlencode(told)}" if told else "") + "#excerpts"
-
-
-def _dagster_url(request: Request, desk: Desk) -> str | None:
-    dagster = shelf_of(request).project.dagster
-    key = desk.study.key(desk.neuron.layer_index)
-    return None if dagster is None else f"{dagster}/assets/{desk.study.name}/scores?view=partitions&partition={key}"
 
 
 ROUTES = (Route(f"{NEURON}.json", neuron_json), Route(NEURON, neuron_page))

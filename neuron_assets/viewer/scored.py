@@ -3,7 +3,7 @@
 Here: which score stands for a neuron, and the means beside it. Not here: a page (`study_page.py`, `layer_page.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,21 +34,16 @@ class LayerScores:
     layer_index: int
     content: str
     """Hash of the table that this is of."""
-    inputs: Mapping[str, str]
-    """What that table was made from, by the paths of the files."""
     neurons: pl.DataFrame
     """What stands for each neuron: neuron_index, candidate, sample and the score with its interval."""
     means: pl.DataFrame
     """By line (OWN, a control or a lookup) and sample: n, n_undefined, mean, share_above_half."""
 
+    authors: tuple[str, ...]
+    """All whose scores are reported here, lookups among them."""
+
     def of_sample(self, sample: str) -> pl.DataFrame:
         return self.neurons.filter(pl.col("sample") == sample)
-
-    def texts_are_those_scored(self, study: OpenStudy) -> bool:
-        """Whether the candidates that lie there are those that the scores are of. Raises UnreadableTable."""
-        path = study.store.path(study.name, "candidates", study.key(self.layer_index))
-        facts = study.facts("candidates", self.layer_index)
-        return facts is not None and self.inputs.get(study.store.name(path), facts.content) == facts.content
 
 
 def layer_scores(study: OpenStudy, layer_index: int) -> LayerScores | None:
@@ -58,10 +53,10 @@ def layer_scores(study: OpenStudy, layer_index: int) -> LayerScores | None:
         return None
     path = study.store.path(study.name, "scores", study.key(layer_index))
     try:
-        neurons, means = _read(path, facts.content, study.study.n_units)
+        neurons, means, authors = _read(path, facts.content, study.study.n_units)
     except MissingTable:
         return None
-    return LayerScores(layer_index, facts.content, facts.inputs, neurons, means)
+    return LayerScores(layer_index, facts.content, neurons, means, authors)
 
 
 def explanations_of(study: OpenStudy, layer_index: int, neurons: Sequence[int] | None = None) -> pl.DataFrame | None:
@@ -78,8 +73,17 @@ def explanations_of(study: OpenStudy, layer_index: int, neurons: Sequence[int] |
         return None
 
 
+def texts_are_those_scored(study: OpenStudy, layer_index: int) -> bool:
+    """Whether the candidates that lie there are those that the scores are of. Raises UnreadableTable."""
+    scores, candidates = (study.facts(table, layer_index) for table in ("scores", "candidates"))
+    if scores is None or candidates is None:
+        return False
+    name = study.store.name(study.store.path(study.name, "candidates", study.key(layer_index)))
+    return scores.inputs.get(name) == candidates.content
+
+
 @lru_cache(maxsize=_KEPT)
-def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
     wanted = pl.col("sample").is_in(SAMPLES) & (pl.col("neuron_index") < n_units)
     scores = read_table(path, "scores", wanted, _COLUMNS)
     own = of_chosen(scores)
@@ -89,4 +93,5 @@ def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, pl.Da
     means = lines.group_by("line", "sample").agg(
         n=pl.len(), n_undefined=score.null_count(), mean=score.mean(), share_above_half=(score > HALF).mean()
     )
-    return own.select("neuron_index", "candidate", "sample", *_SCORE), means
+    authors = tuple(scores["author"].unique().sort())
+    return own.select("neuron_index", "candidate", "sample", *_SCORE), means, authors

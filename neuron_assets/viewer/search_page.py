@@ -29,7 +29,7 @@ def search(request: Request) -> Response:
     number = _page_number(request.query_params.get("page", ""))
     studies = [each.name for each in shelf_of(request).studies()[0] if each.has("excerpts")]
     context = {"study": study, "studies": studies, "asked": asked, "only": only, "number": number}
-    if study is None or not asked.strip():
+    if study is None or not (asked if only == "token" else asked.strip()):
         return page(request, "search.html", context | {"lists": ()})
     lists = [_listed(study, asked, kind, only, number) for kind in KINDS if only in {"", kind}]
     return page(request, "search.html", context | {"lists": lists})

@@ -1,10 +1,10 @@
 """What is said of some neurons in one line: the explanation that stands, and its score.
 
-Here: reading these of many neurons at once, and refusing what was made from other activations. Not here: all that is
-known of one neuron (`neuron.py`).
+Here: reading these of many neurons at once, and refusing what was made from other activations. Not here: which score
+stands (`scored.py`), all that is known of one neuron (`neuron.py`).
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,13 +12,10 @@ from upath import UPath
 
 from neuron_assets.errors import MissingTable
 from neuron_assets.method.controls import CONTROLS
-from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
+from neuron_assets.viewer.scored import explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
-
-_TEXTS = ("neuron_index", "candidate", "author", "explanation", "failure")
-_SCORES = ("layer_index", "neuron_index", "candidate", "author", "scorer", "sample", "chosen", "ev_correlation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +29,20 @@ class Told:
     """Top-and-random, of this explanation; None where it is undefined or not scored yet."""
 
 
-def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Collection[int]) -> dict[int, Told]:
+def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Sequence[int]) -> dict[int, Told]:
     """By neuron index; neurons that were not explained are left out.
 
     Raises UnreadableTable, or ChangedInput where the texts are of other activations than are there now.
     """
     _check_inputs(study.store, study.store.path(study.name, "candidates", study.key(layer_index)))
-    texts = _rows(study, "candidates", layer_index, _TEXTS, neuron_indices)
+    texts = explanations_of(study, layer_index, neuron_indices)
     if texts is None:
         return {}
-    scores = _rows(study, "scores", layer_index, _SCORES, neuron_indices)
+    scores = layer_scores(study, layer_index)
     stands: dict[int, tuple[int, float | None]] = {}
-    if scores is not None:
-        of_sample = of_chosen(scores).filter(pl.col("sample") == "top_and_random")
-        for neuron_index, *rest in of_sample.select("neuron_index", "candidate", "ev_correlation").iter_rows():
-            stands[neuron_index] = (rest[0], rest[1])
+    if scores is not None and texts_are_those_scored(study, layer_index):
+        rows = scores.of_sample("top_and_random").select("neuron_index", "candidate", "ev_correlation")
+        stands = {neuron_index: (candidate, score) for neuron_index, candidate, score in rows.iter_rows()}
     found: dict[int, Told] = {}
     for row in texts.filter(~pl.col("author").is_in(CONTROLS)).sort("candidate").to_dicts():
         candidate, score = stands.get(row["neuron_index"], (row["candidate"], None))
@@ -62,13 +58,6 @@ def explained_of_layer(study: OpenStudy, layer_index: int) -> list[int]:
         return []
     own = texts.filter(pl.col("explanation").is_not_null() & ~pl.col("author").is_in(CONTROLS))
     return own["neuron_index"].unique().sort().to_list()
-
-
-def _rows(
-    study: OpenStudy, table: str, layer_index: int, columns: tuple[str, ...], neuron_indices: Collection[int]
-) -> pl.DataFrame | None:
-    rows = study.layer(table, layer_index, columns)
-    return None if rows is None else rows.filter(pl.col("neuron_index").is_in(list(neuron_indices)))
 
 
 def _check_inputs(store: TableStore, path: UPath) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from neuron_assets.assets.comparing import refuse_others
 from neuron_assets.assets.specs import asset_key
+from neuron_assets.comparable import refuse_others
 from neuron_assets.errors import InvalidStudy, NotComparable
 from neuron_assets.lineage import tables_of
 from neuron_assets.project import BUNDLED_STUDIES

@@ -176,25 +176,31 @@ def test_tables_from_before_there_were_labels_stand_until_somebody_writes(own: t
     assert "human:Åsa" in set(read(project, "candidates")["author"])
 
 
-def test_candidates_can_be_made_alone_before_any_labels(own: tuple[Project, Study]) -> None:
-    project, study = own
-    shutil.rmtree(Path(project.tables) / "tiny" / "labels")
+def make_alone(project: Project, study: Study, table: str) -> None:
+    """In Dagster, of layer 1."""
+    definitions: list[dg.AssetsDefinition] = list(build_study(study, pools={}).assets or ())  # type: ignore[arg-type]
     with dg.DagsterInstance.local_temp(str(project.dagster_home)) as instance:
-        definitions: list[dg.AssetsDefinition] = list(build_study(study, pools={}).assets or ())  # type: ignore[arg-type]
-        done = dg.materialize(
+        dg.materialize(
             definitions,
-            selection=[asset_key(study, "candidates")],
+            selection=[asset_key(study, table)],
             instance=instance,
             resources=table_resources(project.tables, project.requests),
             partition_key="L01",
         )
 
-    assert done.success
-    assert (
-        "tiny/labels/L01.parquet"
-        not in read_facts(TableStore.at(project.tables).path("tiny", "candidates", "L01")).inputs
-    )
+
+def test_candidates_can_be_made_alone_before_any_labels(own: tuple[Project, Study]) -> None:
+    project, study = own
+    shutil.rmtree(Path(project.tables) / "tiny" / "labels")
+    make_alone(project, study, "candidates")
+
+    facts = read_facts(TableStore.at(project.tables).path("tiny", "candidates", "L01"))
+    assert "tiny/labels/L01.parquet" not in facts.inputs
     assert make(project, study) == []
+
+    label(project, explained_neuron(study))
+    make_alone(project, study, "labels")
+    assert [run.tables[0] for run in make(project, study)] == ["candidates", "layer_summary"]
 
 
 def test_labels_stand_in_the_graph_before_candidates(own: tuple[Project, Study]) -> None:

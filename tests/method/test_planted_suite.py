@@ -206,7 +206,6 @@ def is_exception(pair: Pair, scorer: str) -> bool:
     return scorer == "detection precision" and is_perfectly_precise(pair)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_the_true_explanation_is_above_each_false_one_wherever_it_can_be(scorer: str) -> None:
     for pair in PAIRS:

@@ -80,3 +80,67 @@ def test_a_page_has_no_fault(
     assert watched.faults() == []
     assert not watched.is_too_wide()
     assert watched.page.title() not in {"owned", "1"}
+
+
+def test_a_neuron_is_found_from_the_first_page_by_two_clicks(watched: Watched) -> None:
+    watched.open("/")
+    watched.page.get_by_role("link", name="tiny").first.click()
+    watched.page.locator("main a").filter(has_text="L2N").first.click()
+
+    assert watched.page.locator("h1").inner_text().startswith("L2N")
+    assert watched.page.locator(".heat .t").count() > 16
+
+
+def test_the_search_leads_to_a_neuron(watched: Watched) -> None:
+    watched.open("/tiny")
+    watched.page.get_by_label("Go to a neuron, or search").fill("activates")
+    watched.page.get_by_role("button", name="Go").click()
+    watched.page.locator(".hits a").first.click()
+
+    assert watched.page.locator("h1").inner_text().startswith("L")
+
+
+_TEXT = "import os\nprint('\u05e9\u05dc\u05d5\u05dd \U0001f468\u200d\U0001f469\u200d\U0001f467')"
+
+
+def test_a_text_of_ones_own_is_read_by_the_subject(watched: Watched, request: pytest.FixtureRequest) -> None:
+    watched.open("/-/text?study=tiny")
+    watched.page.get_by_label("Your text").fill(_TEXT)
+    watched.page.get_by_role("button", name="Read it").click()
+    watched.page.get_by_text("import").first.wait_for()
+    watched.keep(f"text_read_{_look(request)}")
+
+    assert watched.page.locator("main a").filter(has_text="N").count() > 3
+    assert watched.faults() == []
+    assert not watched.is_too_wide()
+
+
+def test_a_person_labels_and_simulates_and_sees_it_kept(
+    watched: Watched, explained: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
+    place, name = "/tiny/{}/{}".format(*explained), f"Ada {_look(request)}"
+    watched.open(f"{place}/label")
+    watched.page.get_by_label("It is active on").fill("names of <b>modules</b> & files")
+    watched.page.get_by_label("Your name").fill(name)
+    watched.page.get_by_role("button", name="Keep it").click()
+    watched.page.get_by_text("names of <b>modules</b> & files").first.wait_for()
+    watched.keep(f"labelled_{_look(request)}")
+    faults = watched.faults()
+
+    watched.open(f"{place}/simulate?person={name}")
+    marks = watched.page.locator(".mark input")
+    marks.nth(1).focus()
+    for key in ("7", "ArrowRight", "ArrowRight", "1", "0"):
+        watched.page.keyboard.press(key)
+    colours = [marks.nth(place).locator("..").get_attribute("class") for place in (1, 2, 3)]
+    for excerpt in range(1, watched.page.locator(".marked").count()):
+        watched.page.get_by_label("silent on all of it").nth(excerpt).check()
+    watched.keep(f"simulate_marks_{_look(request)}")
+    faults += watched.faults()
+    watched.page.get_by_role("button", name="Keep these").click()
+    watched.page.get_by_role("heading", name="Kept.").wait_for()
+
+    assert colours == ["mark m7", "mark", "mark m10"]
+
+    assert faults == []
+    assert not watched.is_too_wide()

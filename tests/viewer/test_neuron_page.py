@@ -54,8 +54,9 @@ def seen(client: TestClient, address: str) -> str:
 
 
 def documents(project: Project, pool: str) -> set[str]:
+    """As they stand above an excerpt."""
     excerpts = table(project, "excerpts", None)
-    return set(excerpts.filter(pl.col("split") == pool)["document"])
+    return {f"peak · {document}" for document in excerpts.filter(pl.col("split") == pool)["document"]}
 
 
 def test_the_explanation_and_its_scores_come_first(
@@ -86,7 +87,7 @@ def test_at_first_a_page_has_train_excerpts_only(client: TestClient, made: Proje
     assert any(document in text for document in documents(made, "train"))
     for pool in ("calibration", "valid", "test"):
         assert not any(document in text for document in documents(made, pool))
-    assert {excerpt["document"] for excerpt in found["excerpts"]} <= documents(made, "train")
+    assert {f"peak · {excerpt['document']}" for excerpt in found["excerpts"]} <= documents(made, "train")
 
 
 def test_held_out_excerpts_are_shown_on_request_beside_what_was_simulated(
@@ -115,9 +116,12 @@ def test_once_opened_the_pool_test_is_one_of_the_tabs(own: Project, explained: t
     look = Look(read_facts(store.path("tiny", "excerpts")).content, "x", "x", "x", {2: Stand(3, "x")})
     rows = opening_rows(empty("openings"), look, datetime(2026, 1, 1, tzinfo=UTC))
     write_table(store.path("tiny", "openings"), rows, TableFacts("openings", "x"))
+    scores = table(own, "scores").filter(pl.col("sample") != "natural_rate")
+    write_table(store.path("tiny", "final_scores", "L02"), scores, TableFacts("final_scores", "x"))
 
     text = seen(asking(own), "/tiny/{}/{}?pool=test&all=1".format(*explained))
 
+    assert "this explanation on test, the final report" in text
     assert any(document in text for document in documents(own, "test"))
 
 
@@ -238,3 +242,15 @@ def test_the_page_links_to_dagster_where_that_is_told(made: Project, explained: 
 
     assert link in unescape(asking(project).get("/tiny/{}/{}".format(*explained)).text)
     assert "In Dagster" not in asking(made).get("/tiny/{}/{}".format(*explained)).text
+
+
+def test_the_explanation_can_be_rated_on_the_page(own: Project, explained: tuple[int, int]) -> None:
+    address = "/tiny/{}/{}".format(*explained)
+    client = asking(own)
+    (form,) = re.findall(r'name="explanation" value="(\w+)"', client.get(address).text)
+    fields = {"explanation": form, "person": "ada", "rating": "partly", "back": ""}
+
+    answer = client.post(f"{address}/rate", data=fields, headers={"Origin": "http://127.0.0.1:8787"})
+
+    assert answer.status_code == 200, answer.text
+    assert "You said: partly." in seen(client, address)

@@ -94,3 +94,14 @@ def test_the_url_that_it_tells_answers(tmp_path: Path, host: str, shown: str) ->
         with closing(HTTPConnection(netloc, timeout=10)) as asking:
             asking.request("GET", "/", headers={"Authorization": "Bearer 0123456789abcdef"})
             assert asking.getresponse().status == 200
+
+
+@pytest.mark.slow
+def test_the_address_that_people_are_told_is_the_only_name_for_others(tmp_path: Path) -> None:
+    token = "0123456789abcdef"
+    environ = {"NEURON_ASSETS_VIEW_TOKEN": token, "NEURON_ASSETS_VIEWER": "https://viewer.example/"}
+    with _served(tmp_path, "0.0.0.0", environ) as url:
+        for host, status in (("viewer.example", 200), ("other.example", 421)):
+            with closing(HTTPConnection(urlsplit(url).netloc, timeout=10)) as asking:
+                asking.request("GET", "/", headers={"Authorization": f"Bearer {token}", "Host": host})
+                assert asking.getresponse().status == status

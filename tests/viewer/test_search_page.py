@@ -1,0 +1,66 @@
+"""The page of the search, by what stands on it."""
+
+from html import unescape
+
+import polars as pl
+import pytest
+from starlette.testclient import TestClient
+
+from neuron_assets.project import Project
+
+
+def _asked(client: TestClient, **query: str | int) -> str:
+    params: dict[str, str | int] = {"study": "tiny", **query}
+    page = client.get("/-/search", params=params)
+    assert page.status_code == 200
+    return unescape(page.text)
+
+
+def test_the_page_asks_for_words_before_it_lists_anything(client: TestClient) -> None:
+    page = _asked(client)
+
+    assert "All words must occur" in page
+    assert "Explanations that say so" not in page
+
+
+def test_a_neuron_is_found_by_a_word_of_its_explanation(client: TestClient, explained: tuple[int, int]) -> None:
+    layer, neuron = explained
+
+    assert f'href="/tiny/{layer}/{neuron}"' in _asked(client, q="activates", **{"in": "words"})
+
+
+def test_neurons_are_found_by_a_token_that_they_fire_on(client: TestClient, made: Project) -> None:
+    rows = pl.read_parquet(f"{made.tables}/tiny/token_index/L02.parquet").sort("share", descending=True)
+    token, neuron = rows.select("token", "neuron_index").row(0)
+
+    assert f'href="/tiny/2/{neuron}"' in _asked(client, q=token, **{"in": "token"})
+
+
+def test_more_hits_than_fit_are_told_on_further_pages(client: TestClient, made: Project) -> None:
+    rows = pl.concat([pl.read_parquet(f"{made.tables}/tiny/token_index/{key}.parquet") for key in ("L00", "L02")])
+    token, n_neurons = rows.group_by("token").len().sort("len", "token").row(-1)
+    second = _asked(client, q=token, page=2, **{"in": "token"})
+
+    assert n_neurons > 50
+    assert f"{n_neurons:,} in all, 51 to" in second
+    assert "Earlier ones" in second
+
+
+def test_what_nobody_says_is_said_to_be_nowhere(client: TestClient) -> None:
+    assert "None." in _asked(client, q="zyzzyva")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "9" * 5000, "9999"])
+def test_a_page_that_there_is_not_is_no_error(client: TestClient, number: str) -> None:
+    _asked(client, q="the", page=number, **{"in": "words"})
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "\u202e", '" onfocus="alert(1)', "x" * 10_000, "%00\x07"]
+)
+def test_what_is_typed_is_escaped(client: TestClient, text: str) -> None:
+    page = client.get("/-/search", params={"study": "tiny", "q": text})
+
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    assert '" onfocus="' not in page.text
