@@ -73,9 +73,9 @@ def strongest(activations: Sequence[Sequence[float]]) -> float:
     return largest if largest > 0 else max((-min(row) for row in activations if row), default=0.0)
 
 
-def exact(value: float, figures: int = 4) -> str:
-    """After a real minus sign: `3.142`."""
-    return f"{value:.{figures}g}".replace("-", MINUS)
+def exact(value: float) -> str:
+    """Four figures, after a real minus sign: `3.142`."""
+    return f"{value:.4g}".replace("-", MINUS)
 
 
 def shown(tokens: Sequence[str]) -> tuple[str, ...]:
