@@ -85,14 +85,17 @@ def test_a_store_without_notes_says_nothing(database: Database) -> None:
     assert asked_for(database, "tiny", NeuronId(0, 0)) == ()
 
 
-def test_a_store_that_is_read_is_not_changed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_a_store_that_is_read_is_not_changed(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     path = tmp_path / "100 % mine?" / "requests.sqlite"
-    database = Database.open(str(path))
-    ask(database, questions(1))
+    url = str(path) if kind == "sqlite" else request.getfixturevalue("postgres").url
+    database = Database.open(url)
+    for _ in range(2):
+        ask(database, questions(1))
     database.close()
-    with RequestStore.open_to_read(str(path)) as store:
+    with RequestStore.open_to_read(url) as store:
         assert len(asked_for(store.database, "tiny", NeuronId(0, 0))) == len(store) == 1
-        with pytest.raises(StoreUnusable, match="readonly"):
+        with pytest.raises(StoreUnusable, match=r"read-?only"):
             store.prune(before=datetime.now(UTC))
 
 

@@ -14,12 +14,13 @@ from neuron_assets.errors import (
     BudgetSpent,
     NotAnsweredYet,
 )
-from neuron_assets.language_models.asker import Limits, Progress, Requested
+from neuron_assets.language_models.asker import Limits, Progress, Requested, Used
 from neuron_assets.language_models.asking import ask_all
 from neuron_assets.language_models.batching import BatchBounds, ask_all_in_batches
 from neuron_assets.language_models.database import Database
 from neuron_assets.language_models.model import Usage
 from neuron_assets.language_models.open_batches import OpenBatches
+from neuron_assets.language_models.request_store import RequestStore
 from neuron_assets.method.questions import Question
 from neuron_assets.method.records import Answer
 from tests.language_models.asked_in_batches import ask, asker, said
@@ -66,6 +67,19 @@ def test_what_batches_answered_is_not_asked_again_directly_or_otherwise(database
     assert values(again) == values(directly) == list(range(5))
     assert len(server.batches) == 1
     assert len(server.direct) == 2  # who answers, twice
+
+
+def test_whoever_uses_an_answer_of_a_batch_is_told_of_it(database: Database) -> None:
+    used: list[Used] = []
+    with batch_server() as server:
+        ask(questions(3), server, database, used=used.append)
+        first = set(used)
+        used.clear()
+        ask(questions(3), server, database, used=used.append)
+
+    assert first == set(used)
+    assert sorted(one.about for one in first) == ["L0N0", "L0N1", "L0N2"]
+    assert all(RequestStore(database).get(one.key) for one in first)
 
 
 def test_batches_are_bounded_by_requests(database: Database) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neuron_assets.language_models import kept_simulating
+from neuron_assets.language_models.asker import Used
 from neuron_assets.language_models.kept_simulating import Item, KeptSimulator
 from neuron_assets.language_models.local import LocalModel
 from neuron_assets.language_models.local_simulating import simulate_all_at_once
@@ -45,7 +46,8 @@ class Counted:
 
     def __init__(self, model: LocalModel, store: RequestStore, rows_at_once: int = 3) -> None:
         self.n_computed = self.n_kept = 0
-        self._simulator = KeptSimulator(model, FEW_SHOT, store, rows_at_once, self._count)
+        self.used: list[Used] = []
+        self._simulator = KeptSimulator(model, FEW_SHOT, store, rows_at_once, self._count, self.used.append)
 
     def __call__(self, items: Sequence[Item] = ITEMS) -> list[Sequence[Answer[SimulatedExcerpt]]]:
         return list(self._simulator.simulate(items))
@@ -115,6 +117,16 @@ def test_only_what_is_missing_is_computed_and_items_stay_in_order(
     assert_those_of_the_model(now(), model)
     assert now.n_computed == N_EXCERPTS - before.n_computed
     assert now.n_kept == before.n_computed > 0
+
+
+def test_whoever_uses_a_simulation_is_told_of_it_computed_or_kept(model: LocalModel, store: RequestStore) -> None:
+    first, second = Counted(model, store), Counted(model, store)
+    first()
+    second()
+
+    assert sorted(one.about for one in first.used) == [about for about, _, excerpts in ITEMS for _ in excerpts]
+    assert set(second.used) == set(first.used)
+    assert all(store.get(one.key) for one in first.used)
 
 
 def test_another_model_computes_anew(model: LocalModel, store: RequestStore) -> None:
