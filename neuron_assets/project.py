@@ -6,6 +6,7 @@
       data/NAME/TABLE/L03.parquet    what is made; elsewhere by NEURON_ASSETS_DATA (a folder, or s3://...)
       data/requests.sqlite           what language models answered; elsewhere by NEURON_ASSETS_REQUESTS
       Dagster's pages                where the viewer links to, if NEURON_ASSETS_DAGSTER says (http://127.0.0.1:3000)
+      the viewer's pages             where Dagster's link to: NEURON_ASSETS_VIEWER, or where `neuron-assets view` serves
 
 Here: finding. Not here: what a study says (`study.py`).
 """
@@ -18,6 +19,9 @@ from pathlib import Path
 from neuron_assets.errors import StudyNotFound
 from neuron_assets.sections import NAME
 from neuron_assets.study import Study, read_study
+
+VIEWER = "http://127.0.0.1:8787"
+"""Where `neuron-assets view` serves, unless it is told otherwise."""
 
 BUNDLED_STUDIES = Path(__file__).parent / "studies"
 
@@ -33,7 +37,9 @@ class Project:
     study_folders: tuple[Path, ...]
     """Searched in this order, after the bundled studies; each holds one folder a study."""
     dagster: str | None = None
-    """The address of Dagster's pages, without a slash at its end; None if nobody told it."""
+    """The address of Dagster's pages, without a slash at its end; None if nobody told one of http or https."""
+    viewer: str = VIEWER
+    """The address of the viewer's pages likewise."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], folder: Path) -> "Project":
@@ -49,7 +55,8 @@ class Project:
             tables=environ.get("NEURON_ASSETS_DATA") or str(home.parent / "data"),
             requests=environ.get("NEURON_ASSETS_REQUESTS") or str(home.parent / "data" / "requests.sqlite"),
             study_folders=(home.parent / "studies", *more),
-            dagster=environ.get("NEURON_ASSETS_DAGSTER", "").rstrip("/") or None,
+            dagster=_address(environ.get("NEURON_ASSETS_DAGSTER", "")),
+            viewer=_address(environ.get("NEURON_ASSETS_VIEWER", "")) or VIEWER,
         )
 
     def study_files(self) -> dict[str, Path]:
@@ -72,6 +79,11 @@ class Project:
 def current_project() -> Project:
     """The project of this process."""
     return Project.from_environment(os.environ, Path.cwd())
+
+
+def _address(text: str) -> str | None:
+    """What may stand in a link; None of all else."""
+    return text.rstrip("/") if text.startswith(("http://", "https://")) else None
 
 
 def _root_around(folder: Path) -> Path:

@@ -73,9 +73,8 @@ def _folder(study: Study) -> Path | None:
     if subject.is_folder:
         return study.folder / subject.model
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(subject.model, revision=subject.revision, local_files_only=True))
-    except LocalEntryNotFoundError:
+    except OSError:  # it was never fetched
         return None

@@ -13,6 +13,7 @@ from neuron_assets.assets.checks import has_all
 from neuron_assets.assets.expected_rows import expected_candidates
 from neuron_assets.assets.run_tags import tag_run
 from neuron_assets.assets.specs import Result, asset_key, hand_over, made_by, seconds_since, table_asset
+from neuron_assets.assets.viewer_links import layer_link
 from neuron_assets.lineage import inputs_of
 from neuron_assets.method.controls import CONTROLS, OVER_BROAD_IN_RULES, OVER_BROAD_IN_WORDS
 from neuron_assets.study import Study
@@ -45,6 +46,7 @@ def candidates_asset(study: Study) -> dg.AssetsDefinition:
             | {"by_people": frame.filter(by_people()).height}
             | made_by(frame)
             | seconds_since(began)
+            | layer_link(study, context.partition_key)
         )
         context.add_asset_metadata(facts, asset_key(study, "candidates"), context.partition_key)
         expected = expected_candidates(explanations, study.controls, study.n_further)

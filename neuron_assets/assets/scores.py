@@ -5,6 +5,7 @@ Put here: the asset `scores`. Keep out: the arithmetic (`method/scoring.py`, `me
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -39,6 +40,7 @@ from neuron_assets.assets.specs import (
     seconds_since,
     table_asset,
 )
+from neuron_assets.assets.viewer_links import layer_link, linked_name
 from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.intervals import neuron_intervals
@@ -92,7 +94,7 @@ def scores_asset(study: Study) -> dg.AssetsDefinition:
         )
         facts = _facts(study, frame) | {"kept": frame.height - made.height} | made_by(frame) | seconds_since(began)
         facts |= _best_and_worst(study, activations, texts, candidates, simulations, frame)
-        facts |= helped_in_layer(study, frame)
+        facts |= helped_in_layer(study, frame) | layer_link(study, context.partition_key)
         context.add_asset_metadata(facts, asset_key(study, "scores"), context.partition_key)
         shown = shown_documents(activations, excerpts, candidates["neuron_index"].unique().to_list())
         last = last_materialization(context.instance, asset_key(study, "scores"), context.partition_key)
@@ -250,7 +252,7 @@ def _best_and_worst(  # noqa: PLR0913, PLR0917  # all that a picture is made of
         return {}
     best, worst = ranked.head(_SHOWN).to_dicts(), ranked.slice(_SHOWN).tail(_SHOWN).reverse().to_dicts()
     ends = {"best": best, "worst": worst}
-    shown = [neurons_table(title, rows, study.unit_name) for title, rows in ends.items() if rows]
+    shown = [neurons_table(title, rows, partial(linked_name, study)) for title, rows in ends.items() if rows]
     for row in (best[0], *worst[:1]):
         of_row = (pl.col("neuron_index") == row["neuron_index"]) & (pl.col("candidate") == row["candidate"])
         (record,) = neuron_records(activations_of(activations, "valid", [row["neuron_index"]]), texts)

@@ -30,6 +30,7 @@ from neuron_assets.assets.specs import (
     table_asset,
 )
 from neuron_assets.assets.trying_again import ask_lost_again, trying_again
+from neuron_assets.assets.viewer_links import layer_link
 from neuron_assets.lineage import lineages
 from neuron_assets.method.records import Answer, NeuronRecord, Split
 from neuron_assets.study import Study
@@ -104,7 +105,7 @@ def simulate_layer(  # noqa: PLR0913, PLR0917  # what is simulated, by whom, and
         facts = {"simulator": brief(simulator.identity), **simulator.facts()}
     frame = pl.concat([empty("simulations"), *made])
     facts |= {"kept": sum(one.key in kept for one in tried), "failures": frame["failure"].count(), "lost": n_lost}
-    facts |= _sample(study, tried, frame) | made_by(candidates, frame) | seconds_since(began)
+    facts |= _sample(study, tried, frame) | made_by(candidates, frame) | seconds_since(began) | layer_link(study, layer)
     context.add_asset_metadata(facts, asset_key(study, table), layer)
     return Made(frame, asking_notes(simulator.identity, n_lost))
 

@@ -19,6 +19,7 @@ from neuron_assets.assets.handed_over import HandedOver, HandedOverLayers
 from neuron_assets.assets.history import BLOCKED_BY, last_record
 from neuron_assets.assets.partitions import layer_partitions
 from neuron_assets.assets.stories import STORIES
+from neuron_assets.assets.viewer_links import study_link
 from neuron_assets.errors import InvalidTable
 from neuron_assets.lineage import inputs_of, lineages
 from neuron_assets.study import Study
@@ -111,9 +112,9 @@ def asset_attributes(study: Study, table: str) -> dict[str, Any]:
 
 
 def description(study: Study, table: str) -> str:
-    text = (SCHEMAS[table].__doc__ or "").strip()
+    text = f"{(SCHEMAS[table].__doc__ or '').strip()}\n{STORIES[table]}"
     whose = f"Study `{study.name}`" + (f": {study.description}" if study.description else "")
-    return f"{text}\n{STORIES[table]}\n\n{whose}\n\n{labels(study, table)}"
+    return "\n\n".join((text, whose, labels(study, table), study_link(study)))
 
 
 def labels(study: Study, table: str) -> str:
@@ -197,14 +198,13 @@ def _bound(check: Any) -> str:
 
 
 def check_specs(study: Study, table: str) -> list[dg.AssetCheckSpec]:
-    partitions = None if table in UNPARTITIONED else layer_partitions(study)
     return [
         dg.AssetCheckSpec(
             name,
             asset=asset_key(study, table),
             description=CHECKS[name].description,
             blocking=CHECKS[name].blocking,
-            partitions_def=partitions,
+            partitions_def=None if table in UNPARTITIONED else layer_partitions(study),
         )
         for name in OF_TABLE[table]
     ]

@@ -12,7 +12,7 @@ from upath import UPath
 from neuron_assets.tables.writing_aside import is_local
 from neuron_assets.viewer.shelf import OpenStudy
 
-_STUDIES = 3
+STUDIES = 3
 """Of which something is kept at once: those that were asked for last."""
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Kept(Generic[T]):
             held = self._held.pop(whose, None)  # the last one asked for stands last
             if held is None or held[0] != states:
                 held = None  # two at once might not fit
-                while len(self._held) >= _STUDIES:
+                while len(self._held) >= STUDIES:
                     del self._held[next(iter(self._held))]
                 held = (states, self._build(study))
             self._held[whose] = held

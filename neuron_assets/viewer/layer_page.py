@@ -18,7 +18,7 @@ from starlette.routing import Route
 from neuron_assets.method.records import NeuronId
 from neuron_assets.viewer.depth import NAMES, read_depth
 from neuron_assets.viewer.layer import STATES, Wanted, read_layer
-from neuron_assets.viewer.places import LAYER, layer_of, study_of
+from neuron_assets.viewer.places import LAYER, dagster_url, layer_of, study_of
 from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
 from neuron_assets.viewer.sorting import Column, read_order
@@ -77,6 +77,7 @@ def layer_page(request: Request) -> Response:
     context = {
         "study": study,
         "layer_index": layer_index,
+        "dagster": dagster_url(request, study, layer_index),
         "labels": labels(study.study),
         "told": list(dict.fromkeys(told)),
         "means": {NAMES[line]: by_sample for line, by_sample in means.items() if any(by_sample.values())},

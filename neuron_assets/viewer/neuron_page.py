@@ -21,7 +21,7 @@ from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, 
 from neuron_assets.viewer.given import labels_of, ratings_by
 from neuron_assets.viewer.neuron import Desk, SeenNeuron, see_neuron
 from neuron_assets.viewer.neuron_excerpts import Excerpt, SeenExcerpts, see_excerpts
-from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url, shelf_of
+from neuron_assets.viewer.places import NEURON, dagster_url, neuron_of, neuron_url
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import remembered
 from neuron_assets.viewer.words import SAMPLE_NAMES
@@ -72,7 +72,7 @@ def neuron_page(request: Request) -> Response:
         "histogram": histogram(excerpts.drawn),
         "has_activations": study.has("activations", neuron.layer_index),
         "rated": _rated(request, desk, seen),
-        "dagster": _dagster_url(request, desk),
+        "dagster": dagster_url(request, desk.study, desk.neuron.layer_index),
         "here": lambda **asked: _here(desk, pool=pool, aside=aside, asked_all=asked_all, asked=asked),
         "whisker": whisker,
         "exact": exact,
@@ -159,12 +159,6 @@ def _here(desk: Desk, *, pool: str, aside: bool, asked_all: bool, asked: dict[st
     state = {"pool": pool, "as": "side" if aside else None, "all": 1 if asked_all else None} | asked
     told = {key: value for key, value in state.items() if value is not None and (key, value) != ("pool", "train")}
     return neuron_url(desk.study.name, desk.neuron) + (f"?{urlencode(told)}" if told else "") + "#excerpts"
-
-
-def _dagster_url(request: Request, desk: Desk) -> str | None:
-    dagster = shelf_of(request).project.dagster
-    key = desk.study.key(desk.neuron.layer_index)
-    return None if dagster is None else f"{dagster}/assets/{desk.study.name}/scores?view=partitions&partition={key}"
 
 
 ROUTES = (Route(f"{NEURON}.json", neuron_json), Route(NEURON, neuron_page))

@@ -64,6 +64,16 @@ def neuron_url(study: str, neuron: NeuronId, below: str = "") -> str:
     return f"/{study}/{neuron.layer_index}/{neuron.neuron_index}" + (f"/{below}" if below else "")
 
 
+def dagster_url(request: Request, study: OpenStudy, layer_index: int | None = None) -> str | None:
+    """Dagster's page of the scores of a layer, or of all assets of the study; None where nobody said where it is."""
+    dagster = shelf_of(request).project.dagster
+    if dagster is None:
+        return None
+    if layer_index is None:
+        return f"{dagster}/assets/{study.name}"
+    return f"{dagster}/assets/{study.name}/scores?view=partitions&partition={study.key(layer_index)}"
+
+
 def tool_url(tool: str, asked: Mapping[str, object] | None = None) -> str:
     """Such as /-/search?q=import."""
     return f"/-/{tool}" + (f"?{urlencode(asked)}" if asked else "")

@@ -52,12 +52,13 @@ class _Asked:
     """The one explanation that is shown."""
 
     def left(self) -> tuple[ReadExcerpt, ...]:
-        """Nothing where texts and activations do not belong together; the desk then says so."""
+        """Of several with the same tokens the first; nothing where that cannot be told, and then the desk says why."""
         study, neuron = self.desk.study, self.desk.neuron
         key = study.key(neuron.layer_index)
-        return self.desk.tried(
+        found = self.desk.tried(
             lambda: excerpts_to_simulate(study.store, study.name, key, neuron, self.person), tuple[ReadExcerpt, ...]()
         )
+        return tuple({each.tokens: each for each in reversed(found)}.values())[::-1]
 
     def results(self) -> Sequence[PersonsSimulation]:
         """What this person's simulations by this explanation are worth."""
@@ -90,8 +91,9 @@ def simulate(request: Request) -> Response:
     if given is None or not person:
         return _page(request, asked, ())
     seen = see_excerpts(desk, "valid", None).excerpts
+    left = asked.left() if seen else ()
     top = frozenset(each.excerpt_index for each in seen if each.kind == "top")
-    return _page(request, asked, [blank(excerpt) for excerpt in handed_out(asked.left(), top)] if seen else ())
+    return _page(request, asked, [blank(excerpt) for excerpt in handed_out(left, top)], n_left=len(left))
 
 
 async def save_simulation(request: Request) -> Response:
@@ -161,7 +163,14 @@ def _is_asked(given: Given, number: str) -> bool:
     return str(given.candidate) == number if number else given.stands
 
 
-def _page(request: Request, asked: _Asked, sheets: Sequence[Sheet], problem: tuple[str, int] = ("", 200)) -> Response:
+def _page(
+    request: Request,
+    asked: _Asked,
+    sheets: Sequence[Sheet],
+    problem: tuple[str, int] = ("", 200),
+    *,
+    n_left: int | None = None,
+) -> Response:
     desk = asked.desk
     context = {
         "study": desk.study,
@@ -169,7 +178,7 @@ def _page(request: Request, asked: _Asked, sheets: Sequence[Sheet], problem: tup
         "name": desk.study.study.unit_name(desk.neuron),
         "asked": asked,
         "sheets": sheets,
-        "n_left": len(asked.left()) if asked.person and asked.given else None,
+        "n_left": n_left,
         "results": asked.results() if asked.person else (),
         "n_saved": request.query_params.get("saved", ""),
         "told": problem[0],

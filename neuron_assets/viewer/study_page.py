@@ -19,7 +19,7 @@ from neuron_assets.model_sections import HostedSection
 from neuron_assets.sections import SampledNeurons
 from neuron_assets.study import Study
 from neuron_assets.viewer.depth import NAMES, Depth, best_and_worst, read_depth
-from neuron_assets.viewer.places import study_of
+from neuron_assets.viewer.places import dagster_url, study_of
 from neuron_assets.viewer.plots import histogram, line_chart, lowest_and_highest
 from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
@@ -54,6 +54,7 @@ def study_page(request: Request) -> Response:
     context = {
         "study": study,
         "told": [*told, *depth.told],
+        "dagster": dagster_url(request, study),
         "labels": labels(study.study),
         "charts": {sample: line_chart(lines[sample], layers, low, high) for sample in _CHARTED if lines[sample]},
         "sample_names": SAMPLE_NAMES,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from anyio import CapacityLimiter
+
 from neuron_assets.errors import UnusableSubject
 from neuron_assets.study import Study
 from neuron_assets.subject_files import forward_notes
@@ -31,6 +33,8 @@ class SubjectRoom:
     """Holds at most one subject: that of the study that was asked last."""
 
     def __init__(self) -> None:
+        self.queue = CapacityLimiter(1)
+        """Requests that wait, and so take no thread from other pages."""
         self._lock = Lock()  # hooks of two passes would hear each other
         self._held: _Held | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -54,7 +54,7 @@ def ask(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """The form with what came of it; 422 where it cannot be read, 503 where the subject cannot be run."""
     fields = await posted(request)
-    return await run_in_threadpool(_answered, request, fields)
+    return await to_thread.run_sync(_answered, request, fields, limiter=_room(request).queue)
 
 
 def _answered(request: Request, fields: Mapping[str, str]) -> Response:

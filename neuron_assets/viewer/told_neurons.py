@@ -14,7 +14,7 @@ from neuron_assets.errors import MissingTable
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
-from neuron_assets.viewer.scored import explanations_of, layer_scores
+from neuron_assets.viewer.scored import explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
 
@@ -40,7 +40,7 @@ def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Sequence[i
         return {}
     scores = layer_scores(study, layer_index)
     stands: dict[int, tuple[int, float | None]] = {}
-    if scores is not None and scores.texts_are_those_scored(study):
+    if scores is not None and texts_are_those_scored(study, layer_index):
         rows = scores.of_sample("top_and_random").select("neuron_index", "candidate", "ev_correlation")
         stands = {neuron_index: (candidate, score) for neuron_index, candidate, score in rows.iter_rows()}
     found: dict[int, Told] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from neuron_assets.method.records import NeuronId
 
@@ -40,7 +40,7 @@ class LayerFired:
 
 def layer_fired(
     layer_index: int,
-    activations: Float[np.ndarray, "token unit"],
+    activations: Float32[np.ndarray, "token unit"],
     maxima: Float[np.ndarray, " unit"],
     *,
     per_token: int,
@@ -49,11 +49,11 @@ def layer_fired(
     """At most so many units a token, and in all; only those above zero whose maximum is, too."""
     finite = np.isfinite(activations).all(0)
     counts = finite & (maxima > 0)
-    shares = np.divide(activations, maxima, out=np.zeros(activations.shape), where=counts)
+    shares = np.divide(activations, maxima.astype(np.float32), out=np.zeros_like(activations), where=counts)
     places = np.repeat(np.arange(len(shares))[:, None], min(per_token, shares.shape[1]), 1)
     by_token = _fired(layer_index, activations, shares, places, _most(shares, per_token))
     peaks = _most(shares.max(0, keepdims=True), in_all)
-    [strongest] = _fired(layer_index, activations, shares, shares.argmax(0)[peaks], peaks)
+    [strongest] = _fired(layer_index, activations, shares, shares[:, peaks[0]].argmax(0)[None], peaks)
     return LayerFired(tuple(by_token), strongest, int((~finite).sum()))
 
 
@@ -70,8 +70,8 @@ def together(layers: Iterable[LayerFired], *, per_token: int, in_all: int) -> La
 
 def _most(shares: Float[np.ndarray, "row unit"], n: int) -> Int[np.ndarray, "row rank"]:
     """In no order: where layers are wide, sorting all would take the longest."""
-    n = min(n, shares.shape[1])
-    return np.argpartition(-shares, n - 1, axis=1)[:, :n]
+    rest = max(shares.shape[1] - n, 0)
+    return np.argpartition(shares, rest, axis=1)[:, rest:]
 
 
 def _fired(

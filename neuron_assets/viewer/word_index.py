@@ -60,7 +60,7 @@ class WordIndex:
 
     def words_at(self, places: Sequence[int]) -> list[list[str]]:
         """The words of these explanations, in their order."""
-        return _words(self.neurons["explanation"].gather(places)).to_list()
+        return _words(self.neurons["explanation"].gather(list(places))).to_list()
 
     def _place_of_word(self, word: str) -> int:
         return bisect_left(self.words, word)

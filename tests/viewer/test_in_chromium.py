@@ -128,8 +128,19 @@ def test_a_person_labels_and_simulates_and_sees_it_kept(
     faults = watched.faults()
 
     watched.open(f"{place}/simulate?person={name}")
+    marks = watched.page.locator(".mark input")
+    marks.nth(1).focus()
+    for key in ("7", "ArrowRight", "ArrowRight", "1", "0"):
+        watched.page.keyboard.press(key)
+    colours = [marks.nth(place).locator("..").get_attribute("class") for place in (1, 2, 3)]
+    for excerpt in range(1, watched.page.locator(".marked").count()):
+        watched.page.get_by_label("silent on all of it").nth(excerpt).check()
     watched.keep(f"simulate_marks_{_look(request)}")
     faults += watched.faults()
+    watched.page.get_by_role("button", name="Keep these").click()
+    watched.page.get_by_role("heading", name="Kept.").wait_for()
+
+    assert colours == ["mark m7", "mark", "mark m10"]
 
     assert faults == []
     assert not watched.is_too_wide()

@@ -29,11 +29,12 @@ TEXTS: Mapping[int, Mapping[int, str | None]] = {
 SCORES = {(0, 1): 0.2, (0, 4): 0.9, (2, 0): 0.5, (2, 1): 0.7}
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> OpenStudy:
+@pytest.fixture(params=["disk", "memory"])
+def study(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStudy:
     """Two layers with candidates and scores of the texts above; nothing else."""
     project, said = make_project(tmp_path, layers=LAYERS)
-    opened = OpenStudy(said, TableStore.at(project.tables), project.requests)
+    root = project.tables if request.param == "disk" else f"memory://{tmp_path.name}"
+    opened = OpenStudy(said, TableStore.at(root), project.requests)
     for layer in LAYERS:
         write(opened, "candidates", layer, candidates(layer, TEXTS[layer]))
         write(opened, "scores", layer, scores(layer, [(neuron, 0) for neuron in TEXTS[layer]]))

@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,20 @@ def copied(made: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def read() -> Callable[[Project, str], str]:
-    """What a reader of the page sees, as one line of words."""
-
+def read_html() -> Callable[[Project, str], str]:
     def text(project: Project, address: str) -> str:
         with TestClient(create_app(project), base_url="http://127.0.0.1:8787") as asking:
             page = asking.get(address)
         assert page.status_code == 200
-        return seen(page.text)
+        return page.text
 
     return text
+
+
+@pytest.fixture
+def read(read_html: Callable[[Project, str], str]) -> Callable[[Project, str], str]:
+    """What a reader of the page sees, as one line of words."""
+    return lambda project, address: seen(read_html(project, address))
 
 
 def seen(page: str) -> str:
@@ -154,3 +159,14 @@ def test_every_score_is_in_the_histogram() -> None:
         "1 of 5 from 0.9 to 1.0",
     ]
     assert [bar.is_negative for bar in bars].count(True) == 10
+
+
+def test_studies_and_layers_link_to_dagster_where_it_is_told(
+    made: Project, read_html: Callable[[Project, str], str]
+) -> None:
+    told = replace(made, dagster="http://dagster.example")
+
+    assert 'href="http://dagster.example/assets/tiny"' in read_html(told, "/tiny")
+    scores = "http://dagster.example/assets/tiny/scores?view=partitions&amp;partition=L02"
+    assert f'href="{scores}"' in read_html(told, "/tiny/2")
+    assert "in Dagster" not in read_html(made, "/tiny")
