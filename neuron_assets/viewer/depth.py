@@ -30,6 +30,9 @@ NAMES: Mapping[str, str] = {
 """Lines of a chart, in the order of its legend."""
 
 
+_SUMMARY = ("layer_index", "author", "scorer", "sample", "mean", "mean_low", "mean_high")
+
+
 @dataclass(frozen=True, slots=True)
 class Depth:
     """What the layers of a study say, and what is to be told about what they do not say."""
@@ -38,15 +41,15 @@ class Depth:
     intervals: Mapping[tuple[int, str, str], tuple[float | None, float | None]]
     """Of means, by layer, line and sample; of layers whose summary is of these scores."""
     twin: pl.DataFrame | None
-    """The `layer_summary` of the untrained twin, where it can be compared."""
+    """Of the `layer_summary` of the untrained twin what stands there, where it can be compared."""
     told: tuple[str, ...]
     """What is wrong, a line each."""
 
     def mean(self, layer: LayerScores, line: str, sample: str) -> Mapping[str, Any] | None:
         """n, n_undefined, mean, low, high and share_above_half; None where there is no such line."""
-        rows = layer.means.filter((pl.col("line") == line) & (pl.col("sample") == sample)).to_dicts()
+        found = layer.means.get((line, sample))
         low, high = self.intervals.get((layer.layer_index, line, sample), (None, None))
-        return {**rows[0], "low": low, "high": high} if rows else None
+        return None if found is None else {**found, "low": low, "high": high}
 
     def lines(self, sample: str) -> tuple[Line, ...]:
         """What is to be drawn over the layers."""
@@ -58,7 +61,7 @@ class Depth:
 
     def _points(self, line: str, sample: str) -> list[Point]:
         if line == TWIN:
-            rows = [] if self.twin is None else _own_rows(self.twin).filter(pl.col("sample") == sample).to_dicts()
+            rows = [] if self.twin is None else self.twin.filter(pl.col("sample") == sample).to_dicts()
             return [
                 Point(row["layer_index"], row["mean"], row["mean_low"], row["mean_high"])
                 for row in rows
@@ -146,7 +149,7 @@ def _intervals(
     study: OpenStudy, layers: Sequence[LayerScores]
 ) -> tuple[dict[tuple[int, str, str], tuple[float | None, float | None]], list[int]]:
     """Ends of the intervals, and the layers whose scores the summary is not of. Raises UnreadableTable."""
-    facts, summary = study.facts("layer_summary"), study.layer("layer_summary")
+    facts, summary = study.facts("layer_summary"), study.layer("layer_summary", columns=_SUMMARY)
     if facts is None or summary is None:
         return {}, [layer.layer_index for layer in layers]
     content = {layer.layer_index: layer.content for layer in layers}
@@ -173,7 +176,8 @@ def _twin(study: OpenStudy) -> tuple[pl.DataFrame | None, str | None]:
         return None, None
     try:
         found = comparable_summary(study.store, study.name, name)
-    except TableError as error:
+        found = None if found is None else _own_rows(found.select(_SUMMARY))
+    except (TableError, pl.exceptions.ColumnNotFoundError) as error:
         return None, f"The untrained twin {name} is not shown. {error}"
     missing = f"The untrained twin {name} is not shown: it is not made yet, or over other text or neurons: "
     return found, None if found is not None else f"{missing}neuron-assets materialize {name}"

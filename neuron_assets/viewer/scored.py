@@ -3,9 +3,10 @@
 Here: which score stands for a neuron, and the means beside it. Not here: a page (`study_page.py`, `layer_page.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import polars as pl
 from upath import UPath
@@ -26,6 +27,8 @@ _COLUMNS = ("layer_index", "neuron_index", "candidate", "author", "chosen", "sco
 _KEPT = 128
 """Layers that are kept in memory, each some bytes a neuron."""
 
+_Means: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerScores:
@@ -36,9 +39,8 @@ class LayerScores:
     """Hash of the table that this is of."""
     neurons: pl.DataFrame
     """What stands for each neuron: neuron_index, candidate, sample and the score with its interval."""
-    means: pl.DataFrame
+    means: _Means
     """By line (OWN, a control or a lookup) and sample: n, n_undefined, mean, share_above_half."""
-
     authors: tuple[str, ...]
     """All whose scores are reported here, lookups among them."""
 
@@ -83,7 +85,7 @@ def texts_are_those_scored(study: OpenStudy, layer_index: int) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
-def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
+def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, _Means, tuple[str, ...]]:
     wanted = pl.col("sample").is_in(SAMPLES) & (pl.col("neuron_index") < n_units)
     scores = read_table(path, "scores", wanted, _COLUMNS)
     own = of_chosen(scores)
@@ -94,4 +96,5 @@ def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, pl.Da
         n=pl.len(), n_undefined=score.null_count(), mean=score.mean(), share_above_half=(score > HALF).mean()
     )
     authors = tuple(scores["author"].unique().sort())
-    return own.select("neuron_index", "candidate", "sample", *_SCORE), means, authors
+    by_line = {(row["line"], row["sample"]): row for row in means.to_dicts()}
+    return own.select("neuron_index", "candidate", "sample", *_SCORE), by_line, authors

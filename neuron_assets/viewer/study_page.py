@@ -179,10 +179,11 @@ def _spent(study: OpenStudy) -> str:
     models = (said.explainer, said.simulator, *([said.judge] if said.scoring.asks_judge else []))
     if not any(isinstance(model, HostedSection) for model in models):
         return "nothing: no server is asked"
-    spending = study.layer("spending")
+    columns = ("requests", "tokens_in", "tokens_out", "money", "n_without_price")
+    spending = study.layer("spending", columns=columns)
     if spending is None:
         return f"not added up yet: neuron-assets materialize {study.name}"
-    sums = spending.select("requests", "tokens_in", "tokens_out", "money", "n_without_price").sum().row(0, named=True)
+    sums = spending.sum().row(0, named=True)
     money = f"{'at least ' if sums['n_without_price'] else ''}{sums['money']:.4g} US dollars"
     tokens = f"{sums['tokens_in']:,} tokens in, {sums['tokens_out']:,} out"
     return f"{money}, {sums['requests']:,} requests, {tokens}"
