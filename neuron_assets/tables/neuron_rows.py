@@ -1,7 +1,8 @@
 """A few rows of a table, read without reading its file: the footer tells which row groups can hold them.
 
 Here: the rows of one neuron, of some excerpts, of one token. Not here: whole tables, and how large their row groups are
-(`parquet.py`). Tables are sorted by their keys, so that few groups hold a key; of one that is not, more are read.
+(`parquet.py`). Tables are sorted by neuron (`scores` and `metrics` in two parts, candidates and lookups; `token_index`
+by token), so that few groups hold what is asked for; of a table that is not, more are read.
 """
 
 import os

@@ -40,7 +40,7 @@ from neuron_assets.viewer import (
     study_page,
     text_page,
 )
-from neuron_assets.viewer.guarding import STATIC, Access, Guard
+from neuron_assets.viewer.guarding import HEADERS, STATIC, Access, Guard
 from neuron_assets.viewer.shelf import Shelf
 from neuron_assets.viewer.subject_room import SubjectRoom
 from neuron_assets.viewer.templating import page
@@ -72,7 +72,7 @@ def create_app(project: Project, access: Access = Access()) -> Starlette:  # noq
     app = Starlette(
         routes=sorted(routes, key=_is_of_a_study),
         middleware=[Middleware(Guard, access)],
-        exception_handlers={HTTPException: _refused, NeuronAssetsError: _failed},
+        exception_handlers={HTTPException: _refused, NeuronAssetsError: _failed, Exception: _broken},
     )
     app.state.shelf = Shelf(project)
     app.state.access = access
@@ -94,3 +94,11 @@ def _refused(request: Request, error: Exception) -> Response:
 def _failed(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, _NOT_FOUND) else 500
     return page(request, "error.html", {"status": status, "told": str(error)}, status)
+
+
+def _broken(request: Request, _error: Exception) -> Response:
+    """An error that nobody foresaw; starlette answers it outside of the guard, and raises it anew for the log."""
+    told = "This is a fault of the viewer. What it was stands where the viewer was started; the tables are untouched."
+    answer = page(request, "error.html", {"status": 500, "told": told}, 500)
+    answer.headers.update(HEADERS)
+    return answer

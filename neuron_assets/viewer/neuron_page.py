@@ -51,7 +51,7 @@ def neuron_page(request: Request) -> Response:
     study, neuron = desk.study, desk.neuron
     seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
-    largest = strongest([*(each.activations for each in excerpts.excerpts), [each.peak for each in excerpts.excerpts]])
+    largest = _largest(excerpts)
     asked_all, aside = "all" in request.query_params, request.query_params.get("as") == "side"
     context = {
         "study": study,
@@ -128,6 +128,12 @@ def _rated(request: Request, desk: Desk, seen: SeenNeuron) -> str:
     if not person or seen.standing is None or seen.standing.explanation is None:
         return ""
     return ratings_by(person, labels_of(desk)).get(seen.standing.explanation, "")
+
+
+def _largest(seen: SeenExcerpts) -> float:
+    """What the strongest colour stands for. The peaks are exact, the activations rounded."""
+    highest = max((each.peak for each in seen.excerpts), default=0.0)
+    return highest if highest > 0 else strongest([each.activations for each in seen.excerpts])
 
 
 def _of_kind(seen: SeenExcerpts, kind: str, largest: float, *, everything: bool) -> dict[str, Any]:

@@ -52,12 +52,13 @@ class _Asked:
     """The one explanation that is shown."""
 
     def left(self) -> tuple[ReadExcerpt, ...]:
-        """Nothing where texts and activations do not belong together; the desk then says so."""
+        """Of several with the same tokens the first; nothing where that cannot be told, and then the desk says why."""
         study, neuron = self.desk.study, self.desk.neuron
         key = study.key(neuron.layer_index)
-        return self.desk.tried(
+        found = self.desk.tried(
             lambda: excerpts_to_simulate(study.store, study.name, key, neuron, self.person), tuple[ReadExcerpt, ...]()
         )
+        return tuple({each.tokens: each for each in reversed(found)}.values())[::-1]
 
     def results(self) -> Sequence[PersonsSimulation]:
         """What this person's simulations by this explanation are worth."""

@@ -3,6 +3,10 @@
 import pytest
 from starlette.testclient import TestClient
 
+from neuron_assets.project import Project
+from neuron_assets.viewer.app import create_app
+from neuron_assets.viewer.shelf import Shelf
+
 
 def test_the_first_page_lists_the_studies(client: TestClient) -> None:
     page = client.get("/")
@@ -37,3 +41,15 @@ def test_every_answer_says_what_a_browser_may_do_with_it(client: TestClient) -> 
         headers = client.get(address).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_fault_of_the_viewer_is_told_on_a_page_and_guarded_like_any(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shelf, "studies", lambda _shelf: 1 / 0)
+    with TestClient(create_app(made), base_url="http://127.0.0.1:8787", raise_server_exceptions=False) as asking:
+        page = asking.get("/")
+
+    assert page.status_code == 500
+    assert "a fault of the viewer" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -95,6 +95,16 @@ def test_an_excerpt_is_simulated_once_by_a_person(asked: Asked) -> None:
     assert asked.post("simulate", _marked(asked, "Bob")).status_code == 303
 
 
+def test_excerpts_of_the_same_tokens_are_one(asked: Asked) -> None:
+    form = _marked(asked)
+    texts = asked.study.excerpts([int(number) for number in form["excerpts"].split()], ("excerpt_index", "tokens"))
+
+    assert texts["tokens"].n_unique() == texts.height
+    asked.post("simulate", form)
+    kept = asked.kept.of(HandSimulation)
+    assert len({each.excerpt.tokens for each in kept}) == len(kept)
+
+
 def test_when_none_is_left_the_page_says_so(asked: Asked) -> None:
     while "No excerpt is left" not in (page := read(asked.get("simulate?person=Ann"))):
         before = len(asked.files())
