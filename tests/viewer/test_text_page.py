@@ -25,6 +25,7 @@ from neuron_assets.viewer.subject_room import SubjectRoom
 from neuron_assets.viewer.words import MINUS
 from tests.scenario import write_study
 from tests.test_units import DIRECTIONS, write_directions
+from tests.viewer import hostile
 
 HOME = "http://127.0.0.1:8787"
 TEXT = "The parser raises an error at line 3."
@@ -119,6 +120,7 @@ def test_what_fires_is_listed_with_its_explanation(tries: Callable[..., Response
     assert "What fires most in it" in read(page)
     assert f'href="/tiny/{layer_index}/{neuron_index}"' in page.text
     assert 'class="explanation' in page.text
+    assert not [live for live in hostile.LIVE if live in page.text]
 
 
 def test_neurons_that_are_not_explained_are_listed_too(tries: Callable[..., Response]) -> None:
