@@ -7,13 +7,14 @@
       data/requests.sqlite           what language models answered; elsewhere by NEURON_ASSETS_REQUESTS
       Dagster's pages                where the viewer links to, if NEURON_ASSETS_DAGSTER says (http://127.0.0.1:3000)
       the viewer's pages             where Dagster's link to: NEURON_ASSETS_VIEWER, or where `neuron-assets view` serves
+      the viewer's token             NEURON_ASSETS_VIEW_TOKEN: what people must know who look at its pages
 
 Here: finding. Not here: what a study says (`study.py`).
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from neuron_assets.errors import StudyNotFound
@@ -40,6 +41,8 @@ class Project:
     """The address of Dagster's pages, without a slash at its end; None if nobody told one of http or https."""
     viewer: str = VIEWER
     """The address of the viewer's pages likewise."""
+    view_token: str | None = field(default=None, repr=False)
+    """What who looks at them must know; None: nobody need know anything."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], folder: Path) -> "Project":
@@ -57,6 +60,7 @@ class Project:
             study_folders=(home.parent / "studies", *more),
             dagster=_address(environ.get("NEURON_ASSETS_DAGSTER", "")),
             viewer=_address(environ.get("NEURON_ASSETS_VIEWER", "")) or VIEWER,
+            view_token=environ.get("NEURON_ASSETS_VIEW_TOKEN", "").strip() or None,
         )
 
     def study_files(self) -> dict[str, Path]:

@@ -4,7 +4,6 @@ Here: its words and options, and the server. Not here: the pages (`viewer/`), th
 """
 
 import contextlib
-import os
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from neuron_assets.errors import AddressNotServed, TokenNeeded, TokenTooShort
-from neuron_assets.project import current_project
+from neuron_assets.project import Project, current_project
 
 if TYPE_CHECKING:
     from neuron_assets.viewer.guarding import Access
@@ -31,15 +30,16 @@ LEAST_TOKEN = 16
 def view(host: str, port: int) -> None:
     """Look at neurons in a browser: studies, layers, neurons, search.
 
-    It serves this machine only, unless another --host is given. Then everybody must know the token in the environment
-    variable NEURON_ASSETS_VIEW_TOKEN, which is asked for here, too, where it is set.
+    It serves this machine only, unless another --host is given, or NEURON_ASSETS_VIEWER names another machine. Then
+    everybody must know the token in the environment variable NEURON_ASSETS_VIEW_TOKEN, which is asked for here, too,
+    where it is set.
     """
     import uvicorn
 
     from neuron_assets.viewer.app import create_app
 
-    place = _resolved(host, port)
-    access = _access(place, os.environ.get(TOKEN_VARIABLE, "").strip() or None)
+    place, project = _resolved(host, port), current_project()
+    access = _access(place, project)
     with _listening(place) as listening:
         url = f"http://{_written(host)}:{listening.getsockname()[1]}"
 
@@ -49,7 +49,7 @@ def view(host: str, port: int) -> None:
                 click.echo(f"Look at {url} (Ctrl-C ends it)")
 
         config = uvicorn.Config(
-            create_app(current_project(), access), log_level="warning", ws="none", timeout_graceful_shutdown=3
+            create_app(project, access), log_level="warning", ws="none", timeout_graceful_shutdown=3
         )
         with contextlib.suppress(KeyboardInterrupt):
             Server(config).run([listening])
@@ -80,27 +80,41 @@ def _resolved(host: str, port: int) -> _Place:
     return _Place(host, family, address)
 
 
-def _access(place: _Place, token: str | None) -> "Access":
-    """Raises TokenNeeded or TokenTooShort."""
+def _access(place: _Place, project: Project) -> "Access":
+    """Raises TokenNeeded, TokenTooShort or AddressNotServed."""
     from neuron_assets.viewer.guarding import THIS_MACHINE, Access
 
+    token, said = project.view_token, _host_of(project.viewer)
+    own = THIS_MACHINE | {place.host.lower(), str(place.ip)}
+    is_said_of_others = said not in own and not _is_loopback(said)
     if token is None and not place.ip.is_loopback:
-        raise TokenNeeded(place.host, TOKEN_VARIABLE, LEAST_TOKEN)
+        raise TokenNeeded(place.host, TOKEN_VARIABLE, LEAST_TOKEN, "leave --host away")
+    if token is None and is_said_of_others:
+        raise TokenNeeded(f"{said}, of {VIEWER_VARIABLE},", TOKEN_VARIABLE, LEAST_TOKEN, f"unset {VIEWER_VARIABLE}")
     if token is not None and len(token) < LEAST_TOKEN:
         raise TokenTooShort(TOKEN_VARIABLE, len(token), LEAST_TOKEN)
-    said = _host_of(os.environ.get(VIEWER_VARIABLE, ""))
-    if place.ip.is_unspecified and said is None:
+    if place.ip.is_unspecified and not is_said_of_others:
         # The machine may have any name, and who rebinds one has no token: the cookie is for the name it was set under.
         return Access(None, token)
-    return Access(THIS_MACHINE | {place.host.lower(), str(place.ip)} | ({said} if said else set()), token)
+    return Access(own | {said}, token)
 
 
-def _host_of(url: str) -> str | None:
-    """None where nothing is said."""
+def _host_of(url: str) -> str:
+    """In small letters."""
     try:
-        return urlsplit(url if "//" in url else f"//{url}").hostname
+        host = urlsplit(url).hostname
     except ValueError as error:
         raise AddressNotServed(f"{VIEWER_VARIABLE}={url}", str(error)) from error
+    if not host:
+        raise AddressNotServed(f"{VIEWER_VARIABLE}={url}", "it names no host")
+    return host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def _listening(place: _Place) -> socket.socket:

@@ -72,10 +72,11 @@ A class answers a question that a caller asks, and its message names the culprit
     ├── RunFailed               did a Dagster run end with an error of somebody else's?
     ├── HomeUnusable            can Dagster keep its own files?
     ├── HistoryUnusable         does Dagster's database server answer?
-    ├── ViewerError             can the viewer be served at this address?
+    ├── ViewerError             can the viewer be served at this address, and keep what people write?
     │   ├── TokenNeeded
     │   ├── TokenTooShort
-    │   └── AddressNotServed
+    │   ├── AddressNotServed
+    │   └── LabelNotWritten
     └── TableError              can the tables be read, trusted and written?
         ├── MissingTable
         ├── NothingScored
@@ -178,7 +179,7 @@ from neuron_assets.errors.tables import (
     TableError,
     UnreadableTable,
 )
-from neuron_assets.errors.viewing import AddressNotServed, TokenNeeded, TokenTooShort, ViewerError
+from neuron_assets.errors.viewing import AddressNotServed, LabelNotWritten, TokenNeeded, TokenTooShort, ViewerError
 
 __all__ = [
     "ActivationsTooLarge",
@@ -200,6 +201,7 @@ __all__ = [
     "InvalidTable",
     "KeyMissing",
     "KeyRefused",
+    "LabelNotWritten",
     "LanguageModelError",
     "LayerNotInStudy",
     "LayerOutOfRange",

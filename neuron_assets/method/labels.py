@@ -39,6 +39,11 @@ def tidied(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def known_as(person: str) -> str:
+    """What all spellings of a name have in common: `Ann` and `ann` are one person."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", person).casefold())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Said:
     person: str
@@ -52,6 +57,11 @@ class _Said:
     @property
     def author(self) -> str:
         return f"{HUMAN}{self.person}"
+
+    @property
+    def by(self) -> str:
+        """Who it is, however the name was written."""
+        return known_as(self.person)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,18 +146,18 @@ def counted(simulations: Iterable[HandSimulation]) -> tuple[HandSimulation, ...]
     """
     first: dict[object, HandSimulation] = {}
     for one in _by_time(simulations):
-        first.setdefault((one.person, one.neuron, one.excerpt.tokens), one)
+        first.setdefault((one.by, one.neuron, one.excerpt.tokens), one)
     return tuple(first.values())
 
 
 def excerpts_of(person: str, simulations: Iterable[HandSimulation], neuron: NeuronId) -> frozenset[tuple[str, ...]]:
     """The excerpts, by their tokens, that this person has simulated already in this neuron."""
-    return frozenset(one.excerpt.tokens for one in simulations if (one.person, one.neuron) == (person, neuron))
+    return frozenset(one.excerpt.tokens for one in simulations if (one.by, one.neuron) == (known_as(person), neuron))
 
 
 def standing_ratings(ratings: Iterable[PersonsRating]) -> tuple[PersonsRating, ...]:
     """Of each person, neuron and text the last, in the order of time."""
-    last = {(one.person, one.neuron, one.text): one for one in _by_time(ratings)}
+    last = {(one.by, one.neuron, one.text): one for one in _by_time(ratings)}
     return tuple(_by_time(last.values()))
 
 
@@ -155,7 +165,7 @@ def distinct(explanations: Iterable[PersonsExplanation]) -> tuple[PersonsExplana
     """Of each person, neuron and text the first, by neuron, then in the order of time."""
     first: dict[object, PersonsExplanation] = {}
     for one in _by_time(explanations):
-        first.setdefault((one.person, one.neuron, one.text), one)
+        first.setdefault((one.by, one.neuron, one.text), one)
     return tuple(sorted(first.values(), key=lambda one: one.neuron))
 
 

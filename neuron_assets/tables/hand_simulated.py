@@ -83,7 +83,7 @@ def human_simulations(  # noqa: PLR0913  # of what, and how intervals are drawn
         return ()
     there = _Neuron.read(store, study, key, neuron)
     by_person = groupby(sorted(made, key=_whose), key=_whose)
-    return tuple(_scored(there, *whose, tuple(group), seed, n_draws) for whose, group in by_person)
+    return tuple(_scored(there, tuple(group), seed, n_draws) for _, group in by_person)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,9 +136,9 @@ def _simulations(store: TableStore, study: str, key: str, neuron: NeuronId, exce
     return empty("simulations")
 
 
-def _scored(  # noqa: PLR0913, PLR0917  # whose, of what, and how intervals are drawn
-    there: _Neuron, person: str, explanation: str, made: Sequence[HandSimulation], seed: int, n_draws: int
-) -> PersonsSimulation:
+def _scored(there: _Neuron, made: Sequence[HandSimulation], seed: int, n_draws: int) -> PersonsSimulation:
+    """Of those of one person who read one explanation."""
+    person, explanation = made[0].person, made[0].text
     tokens_of = dict(there.rows.select("excerpt_index", "tokens").iter_rows())
     left_out = Counter(filter(None, (_why_left_out(one, there.excerpts, tokens_of) for one in made)))
     by_index = {one.excerpt.excerpt_index: one for one in made if not _why_left_out(one, there.excerpts, tokens_of)}
@@ -175,7 +175,7 @@ def _by_hand(record: NeuronRecord, by_index: Mapping[int, HandSimulation]) -> Fl
 
 
 def _whose(one: HandSimulation) -> tuple[str, str]:
-    return one.person, one.text
+    return one.by, one.text
 
 
 def _shuffling(person: str, excerpt: ReadExcerpt) -> bytes:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 from upath import UPath
 
-from neuron_assets.errors import FailedWrite, InvalidLabel
+from neuron_assets.errors import InvalidLabel, LabelNotWritten
 from neuron_assets.method.labels import HandSimulation, Label, PersonsExplanation, PersonsRating
 from neuron_assets.method.records import NeuronId
 from neuron_assets.tables.store import TableStore
@@ -60,7 +60,7 @@ class LabelStore:
     study: str
 
     def add(self, label: Label) -> str:
-        """Keeps it, and gives its path below the root of the tables; raises FailedWrite."""
+        """Keeps it, and gives its path below the root of the tables; raises LabelNotWritten."""
         content = _LABEL.dump_json(label)
         path = self._of_neuron(label.neuron) / f"{label.kind}-{_hash(content)}.json"
         try:
@@ -68,7 +68,7 @@ class LabelStore:
                 with written_aside(path) as aside:
                     aside.write_bytes(content)
         except OSError as error:
-            raise FailedWrite(path, error.strerror or str(error)) from error
+            raise LabelNotWritten(path, error.strerror or str(error)) from error
         return self.tables.name(path)
 
     def of_neuron(self, neuron: NeuronId) -> Kept:

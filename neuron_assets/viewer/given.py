@@ -7,9 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neuron_assets.method.labels import HUMAN, PersonsExplanation, PersonsRating, distinct, standing_ratings
+from neuron_assets.method.labels import PersonsExplanation, PersonsRating, distinct, known_as, standing_ratings
 from neuron_assets.tables.label_store import Kept, LabelStore
 from neuron_assets.viewer.neuron import Desk, see_neuron
+
+EXPLAINED_ANEW = "That explanation is none of this neuron's any more: it was explained anew. Nothing was kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,13 @@ def labels_of(desk: Desk) -> Kept:
 
 
 def explanations_by(person: str, kept: Kept) -> tuple[PersonsExplanation, ...]:
-    return tuple(each for each in distinct(kept.of(PersonsExplanation)) if each.person == person)
+    return tuple(each for each in distinct(kept.of(PersonsExplanation)) if each.by == known_as(person))
 
 
 def ratings_by(person: str, kept: Kept) -> Mapping[str, str]:
     """good, partly or wrong, by the text that was rated."""
     standing = standing_ratings(kept.of(PersonsRating))
-    return {each.text: each.rating for each in standing if each.author == f"{HUMAN}{person}"}
+    return {each.text: each.rating for each in standing if each.by == known_as(person)}
 
 
 def explanation_id(text: str) -> str:

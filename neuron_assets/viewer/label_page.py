@@ -6,21 +6,20 @@ Here: what is shown when, and keeping it. Not here: ratings (`rate_page.py`), wh
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from neuron_assets.errors import FailedWrite, InvalidLabel
-from neuron_assets.method.labels import LONGEST_NAME, LONGEST_TEXT, RATINGS, PersonsExplanation, tidied
+from neuron_assets.errors import InvalidLabel, LabelNotWritten
+from neuron_assets.method.labels import LONGEST_NAME, LONGEST_TEXT, RATINGS, PersonsExplanation, known_as, tidied
 from neuron_assets.tables.label_store import LabelStore
 from neuron_assets.viewer.excerpts import heat_tokens, strongest
 from neuron_assets.viewer.given import explanations_by, given_explanations, labels_of, ratings_by
 from neuron_assets.viewer.neuron import Desk
 from neuron_assets.viewer.neuron_excerpts import see_excerpts
-from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url
+from neuron_assets.viewer.places import NEURON, neuron_of, saved_url
 from neuron_assets.viewer.posted import posted
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import leading_to, remembered
@@ -29,11 +28,11 @@ _AT_FIRST = {"top": 16, "random": 8}
 
 
 def label(request: Request) -> Response:
-    """?saved=NAME shows what NAME wrote, then what others did; ?all=1 every excerpt of `train`."""
-    desk = Desk(*neuron_of(request))
-    if person := request.query_params.get("saved"):
+    """?saved=NAME shows what NAME wrote, then what others did, in the browser that wrote it; ?all=1 all of `train`."""
+    desk, person = Desk(*neuron_of(request)), remembered(request)
+    if person and known_as(request.query_params.get("saved", "")) == known_as(person):
         return _saved(request, desk, person)
-    return _blank(request, desk, {"person": remembered(request), "text": ""})
+    return _blank(request, desk, {"person": person, "text": ""})
 
 
 async def save_label(request: Request) -> Response:
@@ -58,14 +57,9 @@ def _save(request: Request, form: Mapping[str, str]) -> Response:
             LabelStore(desk.study.store, desk.study.name).add(written)
     except InvalidLabel as error:
         return _blank(request, desk, typed, (str(error), 422))
-    except FailedWrite as error:
+    except LabelNotWritten as error:
         return _blank(request, desk, typed, (str(error), 500))
-    return leading_to(saved_url(desk, written.person), written.person)
-
-
-def saved_url(desk: Desk, person: str) -> str:
-    """The page of what a person wrote."""
-    return f"{neuron_url(desk.study.name, desk.neuron, 'label')}?{urlencode({'saved': person})}"
+    return leading_to(saved_url(desk.study.name, desk.neuron, written.person), written.person)
 
 
 def _blank(request: Request, desk: Desk, typed: Mapping[str, str], problem: tuple[str, int] = ("", 200)) -> Response:
@@ -84,7 +78,7 @@ def _blank(request: Request, desk: Desk, typed: Mapping[str, str], problem: tupl
         "typed": typed,
         "told": problem[0],
         "longest": (LONGEST_NAME, LONGEST_TEXT),
-        "saved_url": saved_url(desk, remembered(request)) if own else None,
+        "saved_url": saved_url(desk.study.name, desk.neuron, remembered(request)) if own else None,
     }
     return page(request, "label.html", _of(desk) | context, problem[1])
 
@@ -94,7 +88,7 @@ def _saved(request: Request, desk: Desk, person: str) -> Response:
     kept = labels_of(desk)
     own = explanations_by(person, kept)
     if not own:
-        return _blank(request, desk, {"person": tidied(person), "text": ""})
+        return _blank(request, desk, {"person": person, "text": ""})
     texts = {each.text for each in own}
     others = [each for each in given_explanations(desk, kept) if each.text not in texts and not each.is_control]
     context = {"own": own, "others": others, "ratings": ratings_by(person, kept), "choices": RATINGS, "person": person}

@@ -22,9 +22,8 @@ from neuron_assets.viewer.places import LAYER, dagster_url, layer_of, study_of
 from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
 from neuron_assets.viewer.sorting import Column, read_order
-from neuron_assets.viewer.study_page import labels
 from neuron_assets.viewer.templating import page
-from neuron_assets.viewer.words import SAMPLE_NAMES
+from neuron_assets.viewer.words import SAMPLE_NAMES, labels
 
 N_A_PAGE = 50
 _COLUMNS = (

@@ -64,6 +64,11 @@ def neuron_url(study: str, neuron: NeuronId, below: str = "") -> str:
     return f"/{study}/{neuron.layer_index}/{neuron.neuron_index}" + (f"/{below}" if below else "")
 
 
+def saved_url(study: str, neuron: NeuronId, person: str) -> str:
+    """The page of what a person wrote of a neuron."""
+    return f"{neuron_url(study, neuron, 'label')}?{urlencode({'saved': person})}"
+
+
 def dagster_url(request: Request, study: OpenStudy, layer_index: int | None = None) -> str | None:
     """Dagster's page of the scores of a layer, or of all assets of the study; None where nobody said where it is."""
     dagster = shelf_of(request).project.dagster

@@ -11,18 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from neuron_assets.errors import FailedWrite, InvalidLabel
+from neuron_assets.errors import InvalidLabel, LabelNotWritten
 from neuron_assets.method.labels import PersonsRating, tidied
 from neuron_assets.tables.label_store import LabelStore
-from neuron_assets.viewer.given import explanation_id, given_explanations, labels_of, ratings_by
-from neuron_assets.viewer.label_page import saved_url
+from neuron_assets.viewer.given import EXPLAINED_ANEW, explanation_id, given_explanations, labels_of, ratings_by
 from neuron_assets.viewer.neuron import Desk
-from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url
+from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url, saved_url
 from neuron_assets.viewer.posted import posted
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import leading_to
-
-EXPLAINED_ANEW = "That explanation is none of this neuron's any more: it was explained anew. Nothing was kept."
 
 
 async def save_rating(request: Request) -> Response:
@@ -45,11 +42,12 @@ def _save(request: Request, form: Mapping[str, str]) -> Response:
         )
         if ratings_by(person, kept).get(given.text) != chosen:
             LabelStore(desk.study.store, desk.study.name).add(rating)
-    except (InvalidLabel, FailedWrite) as error:
+    except (InvalidLabel, LabelNotWritten) as error:
         status = 422 if isinstance(error, InvalidLabel) else 500
         return page(request, "rating.html", context | {"told": str(error), "text": given.text, "form": form}, status)
-    came_from_labels = form.get("back") == "label"
-    return leading_to(saved_url(desk, person) if came_from_labels else neuron_url(desk.study.name, desk.neuron), person)
+    if form.get("back") == "label":
+        return leading_to(saved_url(desk.study.name, desk.neuron, person), person)
+    return leading_to(neuron_url(desk.study.name, desk.neuron), person)
 
 
 ROUTES = (Route(f"{NEURON}/rate", save_rating, methods=["POST"]),)

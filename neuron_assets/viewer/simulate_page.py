@@ -14,23 +14,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from neuron_assets.errors import FailedWrite, InvalidLabel
-from neuron_assets.method.labels import LONGEST_NAME, HandSimulation, ReadExcerpt, check_name, tidied
+from neuron_assets.errors import InvalidLabel, LabelNotWritten
+from neuron_assets.method.labels import LONGEST_NAME, HandSimulation, ReadExcerpt, check_name, known_as, tidied
 from neuron_assets.method.records import LARGEST
 from neuron_assets.tables.hand_simulated import PersonsSimulation, excerpts_to_simulate, human_simulations
 from neuron_assets.tables.label_store import LabelStore
-from neuron_assets.viewer.given import Given, explanation_id, given_explanations, labels_of
+from neuron_assets.viewer.given import EXPLAINED_ANEW, Given, explanation_id, given_explanations, labels_of
 from neuron_assets.viewer.marking import Sheet, blank, filled, handed_out
 from neuron_assets.viewer.neuron import Desk
 from neuron_assets.viewer.neuron_excerpts import see_excerpts
 from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url
 from neuron_assets.viewer.posted import posted
-from neuron_assets.viewer.rate_page import EXPLAINED_ANEW
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import leading_to
 
 _DONE_BEFORE = "You have simulated these excerpts already, and the first time counts. Nothing was kept."
 _CUT_ANEW = "The corpus was cut anew since this page was made, so these excerpts are gone. Nothing was kept."
+_GONE = "These excerpts are none of this neuron's any more. Nothing was kept."
+_UNREADABLE = "Nothing was kept: it cannot be told which excerpts these are."
 
 
 class _NotKept(Exception):
@@ -51,14 +52,20 @@ class _Asked:
     given: Given | None
     """The one explanation that is shown."""
 
-    def left(self) -> tuple[ReadExcerpt, ...]:
-        """Of several with the same tokens the first; nothing where that cannot be told, and then the desk says why."""
+    def left(self) -> tuple[ReadExcerpt, ...] | None:
+        """Of several with the same tokens the first; None where that cannot be told, and then the desk says why."""
         study, neuron = self.desk.study, self.desk.neuron
         key = study.key(neuron.layer_index)
-        found = self.desk.tried(
-            lambda: excerpts_to_simulate(study.store, study.name, key, neuron, self.person), tuple[ReadExcerpt, ...]()
-        )
+        found = self.desk.tried(lambda: excerpts_to_simulate(study.store, study.name, key, neuron, self.person), None)
+        if found is None:
+            return None
         return tuple({each.tokens: each for each in reversed(found)}.values())[::-1]
+
+    def done(self, cut: str) -> frozenset[str]:
+        """The numbers of the excerpts of that cut that this person simulated."""
+        made = labels_of(self.desk).of(HandSimulation)
+        own = (one.excerpt for one in made if one.by == known_as(self.person))
+        return frozenset(str(excerpt.excerpt_index) for excerpt in own if excerpt.excerpts == cut)
 
     def results(self) -> Sequence[PersonsSimulation]:
         """What this person's simulations by this explanation are worth."""
@@ -69,7 +76,8 @@ class _Asked:
             tuple[PersonsSimulation, ...](),
         )
         text = None if self.given is None else self.given.text
-        return [each for each in found if (each.person, each.explanation) == (self.person, text)]
+        whose = known_as(self.person), text
+        return [each for each in found if (known_as(each.person), each.explanation) == whose]
 
     def url(self, **more: object) -> str:
         state = {"person": self.person, "candidate": self.given.candidate if self.given else None} | more
@@ -82,16 +90,13 @@ def simulate(request: Request) -> Response:
     desk, person = Desk(*neuron_of(request)), tidied(request.query_params.get("person", ""))
     number = request.query_params.get("candidate", "")
     given = next((each for each in _with_number(desk) if _is_asked(each, number)), None)
-    try:
-        if person:
-            check_name(person)
-    except InvalidLabel as error:
-        return _page(request, _Asked(desk, "", given), (), (str(error), 422))
+    if wrong := _wrong_name(person) if person else "":
+        return _page(request, _Asked(desk, "", given), (), (wrong, 422))
     asked = _Asked(desk, person, given)
     if given is None or not person:
         return _page(request, asked, ())
     seen = see_excerpts(desk, "valid", None).excerpts
-    left = asked.left() if seen else ()
+    left = (asked.left() if seen else None) or ()
     top = frozenset(each.excerpt_index for each in seen if each.kind == "top")
     return _page(request, asked, [blank(excerpt) for excerpt in handed_out(left, top)], n_left=len(left))
 
@@ -105,34 +110,37 @@ def _save(request: Request, form: Mapping[str, str]) -> Response:
     desk = Desk(*neuron_of(request))
     read = form.get("explanation", "")
     given = next((each for each in _with_number(desk) if explanation_id(each.text) == read), None)
-    asked = _Asked(desk, tidied(form.get("person", "")), given)
+    person = tidied(form.get("person", ""))
+    wrong = _wrong_name(person)
+    asked = _Asked(desk, "" if wrong else person, given)
     sheets: Sequence[Sheet] = ()
     try:
-        check_name(asked.person)
         sheets = _sheets(asked, form)
-        if any(sheet.problem() for sheet in sheets):
-            return _page(request, asked, sheets, ("Nothing was kept yet: see below.", 422))
+        if wrong or any(sheet.problem() for sheet in sheets):
+            return _page(request, asked, sheets, (wrong or "Nothing was kept yet: see below.", 422))
         _keep(asked, sheets)
     except _NotKept as error:
         return _page(request, asked, sheets, (error.told, error.status))
-    except InvalidLabel as error:
-        return _page(request, _Asked(desk, "", given), (), (str(error), 422))
-    except FailedWrite as error:
-        return _page(request, asked, sheets, (str(error), 500))
+    except (InvalidLabel, LabelNotWritten) as error:
+        return _page(request, asked, sheets, (str(error), 422 if isinstance(error, InvalidLabel) else 500))
     return leading_to(asked.url(saved=len(sheets)), asked.person)
 
 
 def _sheets(asked: _Asked, form: Mapping[str, str]) -> Sequence[Sheet]:
     """Those of the form that this person has not simulated yet; raises _NotKept."""
-    left = {str(excerpt.excerpt_index): excerpt for excerpt in asked.left()}
     if asked.given is None:
         raise _NotKept(EXPLAINED_ANEW, 409)
-    if any(excerpt.excerpts != form.get("cut") for excerpt in left.values()):
+    cut, now = form.get("cut", ""), asked.desk.tried(lambda: asked.desk.study.facts("excerpts"), None)
+    if now is not None and now.content != cut:
         raise _NotKept(_CUT_ANEW, 409)
+    offered = asked.left()
+    if offered is None:
+        raise _NotKept(_UNREADABLE, 500)
+    left = {str(excerpt.excerpt_index): excerpt for excerpt in offered}
     wanted = dict.fromkeys(form.get("excerpts", "").split())
     sheets = [filled(left[number], form) for number in wanted if number in left]
     if not sheets:
-        raise _NotKept(_DONE_BEFORE, 409)
+        raise _NotKept(_GONE if asked.done(cut).isdisjoint(wanted) else _DONE_BEFORE, 409)
     return sheets
 
 
@@ -152,6 +160,15 @@ def _keep(asked: _Asked, sheets: Sequence[Sheet]) -> None:
     ]
     for simulation in made:
         store.add(simulation)
+
+
+def _wrong_name(person: str) -> str:
+    """Why nobody can be called so; empty if one can."""
+    try:
+        check_name(person)
+    except InvalidLabel as error:
+        return str(error)
+    return ""
 
 
 def _with_number(desk: Desk) -> tuple[Given, ...]:
@@ -182,6 +199,7 @@ def _page(
         "results": asked.results() if asked.person else (),
         "n_saved": request.query_params.get("saved", ""),
         "told": problem[0],
+        "has_another": asked.given is None and any(each.stands for each in _with_number(desk)),
         "problems": tuple(dict.fromkeys(desk.told)),
         "largest": LARGEST,
         "longest_name": LONGEST_NAME,

@@ -25,7 +25,7 @@ from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
 from neuron_assets.viewer.sorting import Column, read_order, sorted_by
 from neuron_assets.viewer.templating import page
-from neuron_assets.viewer.words import SAMPLE_NAMES
+from neuron_assets.viewer.words import SAMPLE_NAMES, labels
 
 _CHARTED = ("top_and_random", "random_only")
 _N_NOTED = 5
@@ -69,11 +69,6 @@ def study_page(request: Request) -> Response:
         "facts": list(_facts(study)),
     }
     return page(request, "study.html", context)
-
-
-def labels(study: Study) -> str:
-    """Whose numbers these are: never to be left out beside a score."""
-    return f"subject {study.subject_label} · explainer {study.explainer.label} · simulator {study.simulator.label}"
 
 
 def _overall(depth: Depth) -> Mapping[str, Any]:

@@ -25,6 +25,8 @@ from neuron_assets.viewer.subject_room import SubjectRoom
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.trying_text import Fired
 
+LONGEST = 6000
+"""In characters: in any script, what a browser lets type is within what `posted` takes, beside all other fields."""
 _A_LAYER = "layer-"
 """Before its number: the name of a layer's box."""
 
@@ -66,6 +68,9 @@ def _answered(request: Request, fields: Mapping[str, str]) -> Response:
     typed = _Typed(text, fields.get("follow") or fields.get("neuron", ""), layers, "explained" in fields)
     if not text:
         return _page(request, study, typed, told="There is no text yet: type some.", status=422)
+    if len(text) > LONGEST:
+        told = f"The text has {len(text):,} characters; {LONGEST:,} is the most. Shorten it, and send it again."
+        return _page(request, study, typed, told=told, status=422)
     try:
         follow = typed.follow(study)
     except (ValueError, StudyError) as error:
@@ -91,6 +96,7 @@ def _page(  # noqa: PLR0913, PLR0917  # what is asked, and what comes of it
         n_bytes = weights_bytes(study.study)
         context |= {
             "layers": study.study.layer_indices,
+            "most_characters": LONGEST,
             "longest": study.study.corpus.excerpt_length,
             "is_loaded": _room(request).holds(study.study),
             "megabytes": None if n_bytes is None else max(1, round(n_bytes / 1e6)),

@@ -6,9 +6,16 @@ Here: strings. Not here: colours and marks (`static/`).
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.study import Study
+
 SAMPLE_NAMES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
+
+
+def labels(study: Study) -> str:
+    """Whose numbers these are: never to be left out beside a score."""
+    return f"subject {study.subject_label} · explainer {study.explainer.label} · simulator {study.simulator.label}"
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -14,6 +14,7 @@ from neuron_assets.method.labels import (
     distinct,
     excerpts_of,
     is_human,
+    known_as,
     standing_ratings,
     tidied,
 )
@@ -102,3 +103,18 @@ def test_the_same_text_of_one_person_is_told_once() -> None:
     same = [explained(minutes=5), explained(minutes=1), explained(person="Bob", minutes=3)]
 
     assert distinct(same) == (same[1], same[2])
+
+
+@pytest.mark.parametrize("other", ["ann", "ANN", "\N{FULLWIDTH LATIN CAPITAL LETTER A}nn"])
+def test_a_name_is_the_same_however_it_is_written(other: str) -> None:
+    marked = [simulated(1, 2, 3), simulated(4, 5, 6, person=other, minutes=1)]
+    rated = [
+        PersonsRating(person=name, neuron=NEURON, written_at=THEN + timedelta(minutes=at), text="x", rating=rating)
+        for at, (name, rating) in enumerate((("Ann", "good"), (other, "wrong")))
+    ]
+
+    assert known_as(other) == known_as("Ann") != known_as("Anna")
+    assert counted(marked) == (marked[0],)
+    assert excerpts_of(other, marked[:1], NEURON) == {("a", "b", "c")}
+    assert distinct([explained(), explained(other, minutes=1)]) == (explained(),)
+    assert standing_ratings(rated) == (rated[1],)

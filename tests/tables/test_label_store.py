@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from neuron_assets.errors import FailedWrite
+from neuron_assets.errors import LabelNotWritten
 from neuron_assets.method.labels import HandSimulation, Label, PersonsExplanation, PersonsRating, ReadExcerpt
 from neuron_assets.method.records import NeuronId
 from neuron_assets.tables.label_store import LabelStore
@@ -123,7 +123,7 @@ def test_what_else_lies_in_the_folder_is_left_alone(store: LabelStore, tmp_path:
 
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("in the way")
-    with pytest.raises(FailedWrite, match="could not be written"):
+    with pytest.raises(LabelNotWritten, match="send it again"):
         LabelStore(TableStore.at(str(tmp_path)), "mine").add(explained())
 
 

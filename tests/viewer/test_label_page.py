@@ -56,6 +56,32 @@ def test_what_a_person_writes_is_kept_and_then_others_are_shown(asked: Asked) ->
     assert asked.candidates()["explanation"][0] in page
 
 
+def test_what_a_person_wrote_is_shown_in_their_own_browser_only(asked: Asked) -> None:
+    asked.post("label", WRITTEN)
+    same = read(asked.get("label?saved=ANN"))
+    asked.client.cookies.clear()
+    nobody = read(asked.get("label?saved=Ann"))
+    asked.post("label", {"person": "Bob", "text": "something else"})
+    other = asked.get("label?saved=Ann")
+
+    assert "names of things that are read" in same
+    for page in (nobody, read(other)):
+        assert "names of things" not in page
+        assert asked.candidates()["explanation"][0] not in page
+    assert fields(other)["person"] == "Bob"
+
+
+def test_a_disk_that_takes_nothing_is_told_with_what_was_typed(asked: Asked) -> None:
+    (Path(asked.project.tables) / "tiny" / "labels" / "entries").write_text("a file where a folder should be")
+    for below, form in (("label", WRITTEN), ("rate", _rating(asked))):
+        page = asked.post(below, form)
+
+        assert page.status_code == 500
+        assert "send it again" in read(page)
+        assert "materialize again" not in read(page)
+        assert 'value="Ann"' in page.text
+
+
 def test_controls_are_not_among_what_others_say(asked: Asked) -> None:
     page = read(asked.client.get(asked.post("label", WRITTEN).headers["location"]))
     rows = asked.candidates()

@@ -182,7 +182,56 @@ def test_old_excerpts_are_not_simulated(asked: Asked) -> None:
 
     assert "cut again" in read(page)
     assert 'class="marked"' not in page.text
-    assert asked.post("simulate", form).status_code == 409
+    answer = asked.post("simulate", form)
+    assert answer.status_code == 409
+    assert "The corpus was cut anew since this page was made" in read(answer)
+    assert "already" not in read(answer)
+
+
+def test_excerpts_that_the_neuron_has_no_more_are_not_said_to_be_done(asked: Asked) -> None:
+    page = asked.post("simulate", _marked(asked) | {"excerpts": "999999"})
+
+    assert page.status_code == 409
+    assert "none of this neuron's any more" in read(page)
+
+
+def test_a_table_that_cannot_be_read_is_told_and_not_taken_for_done(asked: Asked) -> None:
+    form = _marked(asked)
+    asked.study.store.path("tiny", "activations", "L02").write_bytes(b"PAR1")
+    page = asked.post("simulate", form)
+
+    assert page.status_code == 500
+    assert "Nothing was kept" in read(page)
+    assert "activations/L02.parquet" in read(page)
+    assert "already" not in read(page)
+
+
+def test_after_explaining_anew_the_new_explanation_is_a_link_away(asked: Asked) -> None:
+    page = asked.post("simulate", _marked(asked) | {"explanation": "0" * 16})
+    link = f'href="/tiny/2/{asked.neuron.neuron_index}/simulate?person=Ann"'
+
+    assert "explained anew" in read(page)
+    assert "no such explanation" not in read(page)
+    assert link in page.text
+    assert link in asked.get("simulate?candidate=99&person=Ann").text
+
+
+def test_a_refused_name_leaves_the_marks(asked: Asked) -> None:
+    form = _marked(asked)
+    page = asked.post("simulate", form | {"person": "<b>"})
+
+    assert page.status_code == 422
+    assert fields(page) == form | {"person": ""}
+    assert asked.post("simulate", fields(page) | {"person": "Ann"}).status_code == 303
+
+
+def test_a_name_in_other_letters_gets_no_excerpt_twice(asked: Asked) -> None:
+    form = _marked(asked)
+    asked.post("simulate", form)
+
+    assert asked.post("simulate", form | {"person": "ANN"}).status_code == 409
+    assert not set(form["excerpts"].split()) & set(_marked(asked, "ann")["excerpts"].split())
+    assert "Your simulation so far" in read(asked.get("simulate?person=ANN"))
 
 
 def test_without_an_explanation_there_is_nothing_to_read(asked: Asked) -> None:

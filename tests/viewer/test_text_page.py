@@ -22,6 +22,7 @@ from neuron_assets.viewer.app import create_app
 from neuron_assets.viewer.heard_text import Wanted, hear
 from neuron_assets.viewer.shelf import OpenStudy, Shelf
 from neuron_assets.viewer.subject_room import SubjectRoom
+from neuron_assets.viewer.text_page import LONGEST
 from neuron_assets.viewer.words import MINUS
 from tests.scenario import write_study
 from tests.test_units import DIRECTIONS, write_directions
@@ -184,7 +185,7 @@ def test_a_form_that_cannot_be_read_keeps_what_was_typed(
         "\n\n\t  \n",
         "\x1b[31m\x07\x7f",
         "{{ 7 * 7 }}{% raw %}",
-        "x" * 30000,
+        "x" * LONGEST,
     ],
 )
 def test_whatever_is_typed_is_shown_as_text(tries: Callable[..., Response], text: str) -> None:
@@ -197,6 +198,17 @@ def test_whatever_is_typed_is_shown_as_text(tries: Callable[..., Response], text
     assert "<script>alert" not in page.text
     assert "<img" not in page.text
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page.text.replace(typed[0], "")
+
+
+@pytest.mark.parametrize("character", ["x", "\n", "\u4e2d"])
+def test_a_text_that_is_too_long_is_told_and_stays(tries: Callable[..., Response], character: str) -> None:
+    text = character * (LONGEST + 1)
+    page = tries(text=text.replace("\n", "\r\n"))
+
+    assert page.status_code == 422
+    assert "The text has 6,001 characters; 6,000 is the most" in read(page)
+    assert text in html.unescape(page.text)
+    assert f'maxlength="{LONGEST}"' in page.text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from neuron_assets.cli import main
+from neuron_assets.project import Project
 
 
 def test_the_viewer_loads_without_what_only_a_run_needs() -> None:
@@ -57,6 +58,29 @@ def test_a_name_that_leads_nowhere_is_told() -> None:
     assert "no such host" in done.output
 
 
+def test_an_address_that_others_are_told_demands_a_token() -> None:
+    environ = {"NEURON_ASSETS_VIEW_TOKEN": None, "NEURON_ASSETS_VIEWER": "https://viewer.example"}
+    done = CliRunner().invoke(main, ["view"], env=environ)
+
+    assert done.exit_code == 2
+    assert "viewer.example, of NEURON_ASSETS_VIEWER, can be reached from other machines" in done.output
+    assert "unset NEURON_ASSETS_VIEWER" in done.output
+
+
+def test_an_address_without_a_host_is_told() -> None:
+    done = CliRunner().invoke(main, ["view"], env={"NEURON_ASSETS_VIEWER": "http://[bad"})
+
+    assert done.exit_code == 1
+    assert "NEURON_ASSETS_VIEWER=http://[bad cannot be served" in done.output
+
+
+def test_the_token_is_not_written_with_the_project(tmp_path: Path) -> None:
+    project = Project.from_environment({"NEURON_ASSETS_VIEW_TOKEN": " 0123456789abcdef\n"}, tmp_path)
+
+    assert project.view_token == "0123456789abcdef"
+    assert "0123456789abcdef" not in repr(project)
+
+
 @contextmanager
 def _served(folder: Path, host: str, environ: Mapping[str, str]) -> Iterator[str]:
     """The URL that the command tells once it can be asked."""
@@ -97,11 +121,14 @@ def test_the_url_that_it_tells_answers(tmp_path: Path, host: str, shown: str) ->
 
 
 @pytest.mark.slow
-def test_the_address_that_people_are_told_is_the_only_name_for_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("told", "status"), [("https://viewer.example/", 421), ("http://127.0.0.1:8787", 200), ("http://127.0.0.2", 200)]
+)
+def test_only_an_address_that_others_are_told_is_the_only_name_for_them(tmp_path: Path, told: str, status: int) -> None:
     token = "0123456789abcdef"
-    environ = {"NEURON_ASSETS_VIEW_TOKEN": token, "NEURON_ASSETS_VIEWER": "https://viewer.example/"}
+    environ = {"NEURON_ASSETS_VIEW_TOKEN": token, "NEURON_ASSETS_VIEWER": told}
     with _served(tmp_path, "0.0.0.0", environ) as url:
-        for host, status in (("viewer.example", 200), ("other.example", 421)):
+        for host, expected in (("viewer.example", 200), ("other.example", status)):
             with closing(HTTPConnection(urlsplit(url).netloc, timeout=10)) as asking:
                 asking.request("GET", "/", headers={"Authorization": f"Bearer {token}", "Host": host})
-                assert asking.getresponse().status == status
+                assert asking.getresponse().status == expected
