@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from neuron_assets.errors import UnreadableTable
-from neuron_assets.tables.parquet import damage_named, table_in
+from neuron_assets.tables.parquet import TableFacts, damage_named, facts_in, table_in
 from neuron_assets.tables.writing_aside import is_local
 
 _FOOTERS = 96
@@ -36,6 +36,12 @@ def excerpt_rows(path: UPath, excerpt_indices: Sequence[int], columns: Sequence[
     return rows_of(path, "excerpts", "excerpt_index", excerpt_indices, columns)
 
 
+def kept_facts(path: UPath) -> TableFacts:
+    """What the file says of itself, as `read_facts`; its footer is kept. Raises MissingTable or UnreadableTable."""
+    with damage_named(path), path.open("rb") as file:
+        return facts_in(_footer(path, file))
+
+
 def rows_of(
     path: UPath, table: str, key: str, values: Sequence[int] | Sequence[str], columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
@@ -51,7 +57,7 @@ def _read(
 ) -> pl.DataFrame:
     """Opened once: names change owners, an open file does not."""
     with damage_named(path), path.open("rb") as file:
-        footer = _kept_footer(_Opened(*_identity(path, file), file)) if is_local(path) else pq.read_metadata(file)
+        footer = _footer(path, file)
         if (found := table_in(footer)) != table:
             raise UnreadableTable(path, f"it holds the table {found}, not {table}")
         file.seek(0)
@@ -59,6 +65,10 @@ def _read(
         held = pl.scan_parquet(file) if is_local(path) else _groups_that_hold(file, footer, key, values, wanted)
         rows = held.filter(pl.col(key).is_in(list(values)))
         return (rows if columns is None else rows.select(columns)).collect()
+
+
+def _footer(path: UPath, file: Any) -> pq.FileMetaData:
+    return _kept_footer(_Opened(*_identity(path, file), file)) if is_local(path) else pq.read_metadata(file)
 
 
 @dataclass(frozen=True, slots=True)
