@@ -21,6 +21,8 @@ from neuron_assets.tables.writing_aside import is_local
 
 _FOOTERS = 96
 """How many are kept: those of some layers, each of some hundred kilobytes."""
+_FACTS = 2048
+"""What files say of themselves is small, and asked of all layers at once."""
 
 
 def neuron_rows(path: UPath, table: str, neuron_index: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -37,9 +39,11 @@ def excerpt_rows(path: UPath, excerpt_indices: Sequence[int], columns: Sequence[
 
 
 def kept_facts(path: UPath) -> TableFacts:
-    """What the file says of itself, as `read_facts`; its footer is kept. Raises MissingTable or UnreadableTable."""
+    """As `read_facts`, but kept while the file is the same; raises MissingTable or UnreadableTable."""
     with damage_named(path), path.open("rb") as file:
-        return facts_in(_footer(path, file))
+        return (
+            _kept_facts(_Opened(*_identity(path, file), file)) if is_local(path) else facts_in(pq.read_metadata(file))
+        )
 
 
 def rows_of(
@@ -85,6 +89,11 @@ class _Opened:
 def _identity(path: UPath, file: Any) -> tuple[str, int, int, int]:
     status = os.fstat(file.fileno())
     return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=_FACTS)
+def _kept_facts(opened: _Opened) -> TableFacts:
+    return facts_in(pq.read_metadata(opened.file))
 
 
 @lru_cache(maxsize=_FOOTERS)

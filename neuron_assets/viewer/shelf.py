@@ -17,11 +17,11 @@ from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 from neuron_assets.tables.declared import as_declared
 from neuron_assets.tables.layer_keys import layer_key
-from neuron_assets.tables.neuron_rows import excerpt_rows, kept_facts, neuron_rows
+from neuron_assets.tables.neuron_rows import excerpt_rows, kept_facts, rows_of
 from neuron_assets.tables.parquet import TableFacts, read_table
 from neuron_assets.tables.store import TableStore, table_of
 
-_DECISIVE = frozenset({"excerpts", "activations", "explanations", "revised_explanations", "meanings"})
+DECISIVE = frozenset({"excerpts", "activations", "explanations", "revised_explanations", "meanings"})
 """Tables without whose present rows what was made from them says nothing, or something wrong, of the neurons."""
 
 
@@ -62,7 +62,7 @@ class OpenStudy:
     def _check(self, path: UPath) -> None:
         for relative, content in kept_facts(path).inputs.items():
             source = self.store.root / relative
-            if table_of(relative) in _DECISIVE and source.exists():
+            if table_of(relative) in DECISIVE and source.exists():
                 if kept_facts(source).content != content:
                     raise ChangedInput(path, source)
                 self._check(source)
@@ -92,10 +92,24 @@ class OpenStudy:
 
         Raises UnreadableTable or ChangedInput.
         """
-        path = self._path(table, neuron.layer_index)
+        return self.rows_where(table, neuron.layer_index, "neuron_index", [neuron.neuron_index], columns)
+
+    def rows_where(
+        self,
+        table: str,
+        layer_index: int,
+        key: str,
+        values: Sequence[int] | Sequence[str],
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame | None:
+        """The rows whose column `key` holds one of the values; None where the layer has no such table.
+
+        Raises UnreadableTable or ChangedInput.
+        """
+        path = self._path(table, layer_index)
         try:
             self._check(path)
-            rows = neuron_rows(path, table, neuron.neuron_index, columns)
+            rows = rows_of(path, table, key, values, columns)
         except MissingTable:
             return None
         return as_declared(path, table, rows, is_whole=columns is None)

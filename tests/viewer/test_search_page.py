@@ -46,6 +46,28 @@ def test_more_hits_than_fit_are_told_on_further_pages(client: TestClient, made: 
     assert "Earlier ones" in second
 
 
+@pytest.mark.parametrize("typed", ["L2N5", " 2/5", "blocks.2.mlp.hook_post:5"])
+def test_a_neuron_that_is_typed_there_is_gone_to(client: TestClient, typed: str) -> None:
+    answer = client.get("/-/search", params={"study": "tiny", "q": typed})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/tiny/2/5")
+
+
+def test_a_neuron_that_the_study_has_not_is_told_and_searched_for_as_words(client: TestClient) -> None:
+    page = _asked(client, q="L99N1")
+
+    assert "Layer 99 does not exist" in page
+    assert "Explanations that say so" in page
+
+
+def test_what_is_asked_for_as_a_token_is_no_neuron(client: TestClient) -> None:
+    assert "Neurons that fire on" in _asked(client, q="2.5", **{"in": "token"})
+
+
+def test_what_needs_no_reason_is_told_without_one(client: TestClient) -> None:
+    assert "every word" not in _asked(client, q="activates", **{"in": "words"})
+
+
 def test_what_nobody_says_is_said_to_be_nowhere(client: TestClient) -> None:
     assert "None." in _asked(client, q="zyzzyva")
 
