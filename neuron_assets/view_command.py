@@ -37,7 +37,9 @@ def view(host: str, port: int) -> None:
     import uvicorn
 
     from neuron_assets.viewer.app import create_app
+    from neuron_assets.viewer.templating import prepare
 
+    prepare()
     place = _resolved(host, port)
     access = _access(place, os.environ.get(TOKEN_VARIABLE, "").strip() or None)
     with _listening(place) as listening:
