@@ -7,7 +7,7 @@ seed: each neuron fires on a few tokens, its top excerpts hold them, and its exp
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 import yaml
 from jaxtyping import Float, Int
 
-from neuron_assets.lineage import lineages
+from neuron_assets.lineage import inputs_of, lineages
 from neuron_assets.method.records import SPLITS, Tokens
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
@@ -99,11 +99,17 @@ class _Writing:
     study: Study
     store: TableStore
     lineages: dict[str, str]
+    contents: dict[str, str] = field(default_factory=dict)
+    """Hashes of what was written, by path."""
 
     def __call__(self, key: str | None, table: str, rows: pl.DataFrame) -> None:
         notes = {"study": self.study.name, "subject": self.study.subject_label}
         path = self.store.path(self.study.name, table, key)
-        write_table(path, rows, TableFacts(table, self.lineages[table], notes=notes))
+        keys = {source: None if source == "excerpts" else key for source in inputs_of(self.study, table)}
+        names = [self.store.name(self.store.path(self.study.name, source, of)) for source, of in keys.items()]
+        inputs = {name: self.contents[name] for name in names if name in self.contents}
+        facts = write_table(path, rows, TableFacts(table, self.lineages[table], inputs, notes))
+        self.contents[self.store.name(path)] = facts.content
 
 
 def _said(size: Size) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def view(host: str, port: int) -> None:
     import uvicorn
 
     from neuron_assets.viewer.app import create_app
+    from neuron_assets.viewer.templating import prepare
 
+    prepare()
     place, project = _resolved(host, port), current_project()
     access = _access(place, project)
     with _listening(place) as listening:

@@ -16,11 +16,13 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from neuron_assets.errors import UnreadableTable
-from neuron_assets.tables.parquet import damage_named, table_in
+from neuron_assets.tables.parquet import TableFacts, damage_named, facts_in, table_in
 from neuron_assets.tables.writing_aside import is_local
 
 _FOOTERS = 96
 """How many are kept: those of some layers, each of some hundred kilobytes."""
+_FACTS = 2048
+"""What files say of themselves is small, and asked of all layers at once."""
 
 
 def neuron_rows(path: UPath, table: str, neuron_index: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -34,6 +36,14 @@ def neuron_rows(path: UPath, table: str, neuron_index: int, columns: Sequence[st
 def excerpt_rows(path: UPath, excerpt_indices: Sequence[int], columns: Sequence[str] | None = None) -> pl.DataFrame:
     """These rows of the table `excerpts`, ascending, each once; raises MissingTable or UnreadableTable."""
     return rows_of(path, "excerpts", "excerpt_index", excerpt_indices, columns)
+
+
+def kept_facts(path: UPath) -> TableFacts:
+    """As `read_facts`, but kept while the file is the same; raises MissingTable or UnreadableTable."""
+    with damage_named(path), path.open("rb") as file:
+        return (
+            _kept_facts(_Opened(*_identity(path, file), file)) if is_local(path) else facts_in(pq.read_metadata(file))
+        )
 
 
 def rows_of(
@@ -51,7 +61,7 @@ def _read(
 ) -> pl.DataFrame:
     """Opened once: names change owners, an open file does not."""
     with damage_named(path), path.open("rb") as file:
-        footer = _kept_footer(_Opened(*_identity(path, file), file)) if is_local(path) else pq.read_metadata(file)
+        footer = _footer(path, file)
         if (found := table_in(footer)) != table:
             raise UnreadableTable(path, f"it holds the table {found}, not {table}")
         file.seek(0)
@@ -59,6 +69,10 @@ def _read(
         held = pl.scan_parquet(file) if is_local(path) else _groups_that_hold(file, footer, key, values, wanted)
         rows = held.filter(pl.col(key).is_in(list(values)))
         return (rows if columns is None else rows.select(columns)).collect()
+
+
+def _footer(path: UPath, file: Any) -> pq.FileMetaData:
+    return _kept_footer(_Opened(*_identity(path, file), file)) if is_local(path) else pq.read_metadata(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,11 @@ class _Opened:
 def _identity(path: UPath, file: Any) -> tuple[str, int, int, int]:
     status = os.fstat(file.fileno())
     return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=_FACTS)
+def _kept_facts(opened: _Opened) -> TableFacts:
+    return facts_in(pq.read_metadata(opened.file))
 
 
 @lru_cache(maxsize=_FOOTERS)

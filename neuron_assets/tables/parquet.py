@@ -87,14 +87,19 @@ def table_in(footer: pq.FileMetaData) -> str:
 def read_facts(path: UPath) -> TableFacts:
     """What the file says of itself; raises MissingTable or UnreadableTable."""
     with damage_named(path), path.open("rb") as file:
-        plain = _plain(pq.read_metadata(file))
-        return TableFacts(
-            table=plain[_PREFIX + "table"],
-            lineage=plain[_PREFIX + "lineage"],
-            inputs=json.loads(plain[_PREFIX + "inputs"]),
-            notes=json.loads(plain[_PREFIX + "notes"]),
-            content=plain[_PREFIX + "content"],
-        )
+        return facts_in(pq.read_metadata(file))
+
+
+def facts_in(footer: pq.FileMetaData) -> TableFacts:
+    """Raises KeyError where the file does not say them, and ValueError where they are damaged."""
+    plain = _plain(footer)
+    return TableFacts(
+        table=plain[_PREFIX + "table"],
+        lineage=plain[_PREFIX + "lineage"],
+        inputs=json.loads(plain[_PREFIX + "inputs"]),
+        notes=json.loads(plain[_PREFIX + "notes"]),
+        content=plain[_PREFIX + "content"],
+    )
 
 
 def read_table(

@@ -1,6 +1,6 @@
 """The table `token_index`, made from what neurons did on their `train` excerpts.
 
-Here: its rows. Not here: who asks for a token (`viewer/searching_tokens.py`).
+Here: its rows. Not here: who asks for a token (`viewer/search.py`).
 """
 
 import numpy as np

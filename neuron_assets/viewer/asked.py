@@ -98,7 +98,7 @@ def see_asked(desk: Desk, part: Part) -> Conversation:
             notes = asked_for(store.database, desk.study.name, desk.neuron)
             return _conversation(desk, store, notes, part)
     except (NeuronAssetsError, OSError) as error:
-        desk.told.append(str(error))
+        desk.tell(str(error))
         return Conversation((), ())
 
 
@@ -145,7 +145,7 @@ def _requests(desk: Desk, store: RequestStore, notes: Iterable[AskedFor]) -> Ite
         try:
             answered = store.request(note.key)
         except NeuronAssetsError as error:
-            desk.told.append(str(error))
+            desk.tell(str(error))
             continue
         if answered is not None:
             yield note, answered

@@ -15,6 +15,7 @@ from neuron_assets.errors import TableError
 from neuron_assets.method.paired import paired_differences
 from neuron_assets.method.records import NeuronId
 from neuron_assets.tables.compared import CORRELATION, Cost, Draws, Side, comparison_frame
+from neuron_assets.tables.declared import as_declared
 from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.parquet import read_table
 from neuron_assets.tables.summarized import first_of_each_author, sums_of
@@ -94,7 +95,8 @@ def _half(party: Party, layers: Collection[int]) -> tuple[_Half, list[str]]:
             found = [
                 each for each in standing(party.study.study, party.study.store, [layer_index]) if each.table == "scores"
             ]
-            frames += [read_table(each.path, each.table, wanted, columns) for each in found]
+            rows = [(each, read_table(each.path, each.table, wanted, columns)) for each in found]
+            frames += [as_declared(each.path, each.table, frame) for each, frame in rows]
         except TableError as error:
             told.append(f"Layer {layer_index} of {party.study.name} is left out. {error}")
         else:

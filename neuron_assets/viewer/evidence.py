@@ -161,7 +161,7 @@ def stands_on(desk: Desk, table: str, source: str = "excerpts") -> bool:
         return False
     if all(content == there.content for path, content in made.inputs.items() if table_of(path) == source):
         return True
-    desk.told.append(MADE_FROM_OTHERS.format(table=table, source=source, study=desk.study.name, layer=layer))
+    desk.tell(MADE_FROM_OTHERS.format(table=table, source=source, study=desk.study.name, layer=layer))
     return False
 
 
@@ -223,7 +223,7 @@ def _judged(desk: Desk, candidates: Mapping[int, Candidate]) -> tuple[Judged, ..
     rows = _rows(desk, "judgements")
     current = [row for row in rows if _is_current(row, candidates)]
     if len(current) < len(rows):
-        desk.told.append("Some judgements are of earlier explanations, and are left out. Materialize again.")
+        desk.tell("Some judgements are of earlier explanations, and are left out. Materialize again.")
     texts = _texts(desk, [row["excerpt_index"] for row in current])
     groups: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for row in current:

@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from neuron_assets.errors import MissingTable, TableError
+from neuron_assets.errors import TableError
 from neuron_assets.method.records import NeuronId
-from neuron_assets.tables.parquet import read_table
-from neuron_assets.viewer.kept import Kept
+from neuron_assets.viewer.kept import KeptIndex
 from neuron_assets.viewer.shelf import OpenStudy
 
 
@@ -28,7 +27,10 @@ class FiringIndex:
     left_out: tuple[str, ...]
     """Why layers are not in it, that have tables."""
 
-    def number(self, neuron: NeuronId) -> int:
+    def number(self, neuron: NeuronId) -> int | None:
+        """None of a layer that the study does not list any more."""
+        if neuron.layer_index not in self.layers:
+            return None
         return self.layers.index(neuron.layer_index) * self.n_units + neuron.neuron_index
 
     def neuron(self, number: int) -> NeuronId:
@@ -36,25 +38,26 @@ class FiringIndex:
 
     def n_shared(self, excerpt_indices: Int[np.ndarray, " excerpt"]) -> Int[np.ndarray, " number"]:
         """How many of these excerpts each neuron has among its top ones."""
-        held = [self.numbers[self.starts[excerpt] : self.starts[excerpt + 1]] for excerpt in excerpt_indices]
+        known = excerpt_indices[excerpt_indices < len(self.starts) - 1]
+        held = [self.numbers[self.starts[excerpt] : self.starts[excerpt + 1]] for excerpt in known]
         together = np.concatenate(held) if held else np.zeros(0, np.int32)
         return np.bincount(together, minlength=len(self.layers) * self.n_units)
 
 
 def build_firing_index(study: OpenStudy) -> FiringIndex:
-    """Reads `activations` of all layers; one that is damaged is left out, and told of."""
+    """Reads `activations` of all layers; one that is damaged, or of another cut of the corpus, is left out and told."""
     layers, n_units = study.study.layer_indices, study.study.n_units
     excerpts, numbers, left_out = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], []
-    on_top = (pl.col("split") == "train") & (pl.col("kind") == "top")
+    on_top = (pl.col("split") == "train") & (pl.col("kind") == "top") & (pl.col("neuron_index") < n_units)
     for place, layer_index in enumerate(layers):
-        path = study.store.path(study.name, "activations", study.key(layer_index))
         try:
-            rows = read_table(path, "activations", on_top, ["neuron_index", "excerpt_index"])
-        except MissingTable:
-            continue
+            rows = study.layer("activations", layer_index, ["neuron_index", "excerpt_index"], on_top)
         except TableError as error:
             left_out.append(str(error))
             continue
+        if rows is None:
+            continue
+        rows = rows.unique()
         excerpts.append(rows["excerpt_index"].to_numpy())
         numbers.append(rows["neuron_index"].to_numpy() + np.int32(place * n_units))
     of_excerpt, of_number = np.concatenate(excerpts), np.concatenate(numbers)
@@ -63,4 +66,4 @@ def build_firing_index(study: OpenStudy) -> FiringIndex:
     return FiringIndex(layers, n_units, starts, of_number[order], tuple(left_out))
 
 
-FIRING_INDEX = Kept(("activations",), build_firing_index)
+FIRING_INDEX = KeptIndex(("activations",), build_firing_index)

@@ -33,7 +33,7 @@ _METRICS = (
     *("failure", "interval_failure"),
 )
 _OLD_SCORES = (
-    "Explanations of layer {layer} changed after it was scored: scores may be of earlier texts. "
+    "Explanations of layer {layer} changed after it was scored, so scores of earlier texts are left out. "
     "Score it again: neuron-assets materialize {study} --layers {layer}"
 )
 
@@ -55,8 +55,13 @@ class Desk:
         try:
             return read()
         except TableError as error:
-            self.told.append(str(error))
+            self.tell(str(error))
             return otherwise
+
+    def tell(self, line: str) -> None:
+        """Each once, however often it is met."""
+        if line not in self.told:
+            self.told.append(line)
 
     def is_made_from(self, table: str, source: str) -> bool:
         """Whether the layer's `table` was made from what `source` holds now; so it is where one of them is missing.
@@ -152,18 +157,16 @@ def see_neuron(desk: Desk, pools: Sequence[str] = ()) -> SeenNeuron:
     Where `pools`, which may be shown, has `test`, the scores there are told too.
     """
     statistics = desk.rows("neuron_statistics")
-    scores, metrics = desk.rows("scores", _SCORES), desk.rows("metrics", _METRICS)
-    final = desk.rows("final_scores", _SCORES) if "test" in pools else None
+    scores, metrics = _of_these_candidates(desk, "scores", _SCORES), _of_these_candidates(desk, "metrics", _METRICS)
     candidates = _candidates(desk, scores)
-    if not desk.tried(lambda: desk.is_made_from("scores", "candidates"), otherwise=True):
-        desk.told.append(_OLD_SCORES.format(layer=desk.neuron.layer_index, study=desk.study.name))
+    final = _final(desk, candidates) if "test" in pools else {}
     return SeenNeuron(
         neuron=desk.neuron,
         statistics=statistics.row(0, named=True) if statistics is not None and statistics.height else None,
         candidates=candidates,
         lookups={} if scores is None else _by_author(scores.filter(pl.col("candidate").is_null())),
         metrics=() if metrics is None else _metrics(metrics, candidates),
-        final={} if final is None else _final(final, candidates),
+        final=final,
         neighbours=_neighbours(desk),
     )
 
@@ -195,9 +198,24 @@ def _candidate(neuron: NeuronId, row: Row, scores: pl.DataFrame | None, stands: 
     )
 
 
-def _final(scores: pl.DataFrame, candidates: Sequence[Candidate]) -> dict[str, Row]:
-    stands = next((candidate.number for candidate in candidates if candidate.stands), None)
-    return {row["sample"]: row for row in of_explainer(scores).to_dicts() if row["candidate"] == stands}
+def _of_these_candidates(desk: Desk, table: str, columns: Sequence[str]) -> pl.DataFrame | None:
+    """None too where the table is of candidates that are no longer there."""
+    if desk.tried(lambda: desk.is_made_from(table, "candidates"), otherwise=True):
+        return desk.rows(table, columns)
+    desk.tell(_OLD_SCORES.format(layer=desk.neuron.layer_index, study=desk.study.name))
+    return None
+
+
+def _final(desk: Desk, candidates: Sequence[Candidate]) -> dict[str, Row]:
+    """Of the text that stands now: candidates may have been made again since the report, with the same texts or not."""
+    stands = next((candidate for candidate in candidates if candidate.stands), None)
+    scores = desk.rows("final_scores", _SCORES)
+    read = desk.rows("final_simulations", ("neuron_index", "candidate", "explanation"))
+    if stands is None or scores is None or read is None:
+        return {}
+    if (stands.number, stands.explanation) not in set(read.select("candidate", "explanation").iter_rows()):
+        return {}
+    return {row["sample"]: row for row in of_explainer(scores).to_dicts() if row["candidate"] == stands.number}
 
 
 def _by_author(scores: pl.DataFrame) -> dict[str, dict[str, Row]]:

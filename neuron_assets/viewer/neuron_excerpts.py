@@ -13,10 +13,6 @@ import polars as pl
 from neuron_assets.method.lookups import PSEUDO_COUNT
 from neuron_assets.viewer.neuron import Candidate, Desk
 
-_OLD_TEXTS = (
-    "The excerpts were cut again after layer {layer} was harvested, so its activations belong to texts that are no "
-    "longer there. Harvest it again: neuron-assets materialize {study} --layers {layer}"
-)
 _ACTIVATIONS = ("neuron_index", "split", "kind", "rank", "excerpt_index", "peak", "activations")
 
 
@@ -68,9 +64,6 @@ def see_excerpts(desk: Desk, pool: str, standing: Candidate | None, n_exciting: 
         return nothing
     rows = rows.filter((pl.col("kind") != "natural") & pl.col("split").is_in(["train", pool]))
     drawn = rows.filter((pl.col("split") == "train") & (pl.col("kind") == "random"))["activations"].explode()
-    if not desk.tried(lambda: desk.is_made_from("activations", "excerpts"), otherwise=False):
-        desk.told.append(_OLD_TEXTS.format(layer=desk.neuron.layer_index, study=desk.study.name))
-        return SeenExcerpts(pool, (), (), tuple(drawn.drop_nulls()))
     wanted = rows["excerpt_index"].unique().sort().to_list()
     texts = desk.tried(lambda: desk.study.excerpts(wanted, ("excerpt_index", "document", "tokens")), None)
     if texts is None:
@@ -98,7 +91,7 @@ def _simulated(desk: Desk, pool: str, standing: Candidate | None) -> Mapping[int
     own = rows.filter(pl.col("candidate") == standing.number)
     of_text = own.filter(pl.col("explanation").eq_missing(pl.lit(standing.explanation, pl.String)))
     if of_text.height < own.height:
-        desk.told.append("What was simulated belongs to an earlier explanation, and is left out. Simulate again.")
+        desk.tell("What was simulated belongs to an earlier explanation, and is left out. Simulate again.")
     return {row["excerpt_index"]: row for row in of_text.to_dicts()}
 
 

@@ -4,7 +4,8 @@ Here: what of a neuron is shown when. Not here: reading (`neuron.py`, `neuron_ex
 (`excerpts.py`, `charts.py`, `templates/neuron.html`).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -103,7 +104,20 @@ def neuron_json(request: Request) -> Response:
         "histogram": None if drawn is None else [[bar.low, bar.high, bar.count] for bar in drawn.bars],
         "problems": desk.told,
     }
-    return JSONResponse(found)
+    return JSONResponse(_finite(found))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case _:
+            return value
 
 
 def _asked(request: Request) -> tuple[Desk, tuple[str, ...], str]:

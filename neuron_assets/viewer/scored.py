@@ -15,6 +15,7 @@ from neuron_assets.errors import MissingTable
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.samples import SAMPLES
 from neuron_assets.method.summary import HALF
+from neuron_assets.tables.declared import as_declared
 from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.parquet import read_table
 from neuron_assets.viewer.shelf import OpenStudy
@@ -49,10 +50,11 @@ class LayerScores:
 
 
 def layer_scores(study: OpenStudy, layer_index: int) -> LayerScores | None:
-    """None where the layer has no scores; units that the study has no more are left out. Raises UnreadableTable."""
+    """None where the layer has no scores; units that the study has no more are left out. Raises TableError."""
     facts = study.facts("scores", layer_index)
     if facts is None:
         return None
+    study.check("scores", layer_index)
     path = study.store.path(study.name, "scores", study.key(layer_index))
     try:
         neurons, means, authors = _read(path, facts.content, study.study.n_units)
@@ -62,21 +64,17 @@ def layer_scores(study: OpenStudy, layer_index: int) -> LayerScores | None:
 
 
 def explanations_of(study: OpenStudy, layer_index: int, neurons: Sequence[int] | None = None) -> pl.DataFrame | None:
-    """The table `candidates` without what is not shown; None where the layer has none. Raises UnreadableTable.
+    """The table `candidates` without what is not shown; None where the layer has none. Raises TableError.
 
     `neurons` are those that are wanted, all if not given.
     """
     where = None if neurons is None else pl.col("neuron_index").is_in(list(neurons))
     columns = ("neuron_index", "candidate", "author", "explanation", "failure")
-    path = study.store.path(study.name, "candidates", study.key(layer_index))
-    try:
-        return read_table(path, "candidates", where, columns)
-    except MissingTable:
-        return None
+    return study.layer("candidates", layer_index, columns, where)
 
 
 def texts_are_those_scored(study: OpenStudy, layer_index: int) -> bool:
-    """Whether the candidates that lie there are those that the scores are of. Raises UnreadableTable."""
+    """Whether the candidates that lie there are those that the scores are of. Raises TableError."""
     scores, candidates = (study.facts(table, layer_index) for table in ("scores", "candidates"))
     if scores is None or candidates is None:
         return False
@@ -87,7 +85,7 @@ def texts_are_those_scored(study: OpenStudy, layer_index: int) -> bool:
 @lru_cache(maxsize=_KEPT)
 def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, _Means, tuple[str, ...]]:
     wanted = pl.col("sample").is_in(SAMPLES) & (pl.col("neuron_index") < n_units)
-    scores = read_table(path, "scores", wanted, _COLUMNS)
+    scores = as_declared(path, "scores", read_table(path, "scores", wanted, _COLUMNS))
     own = of_chosen(scores)
     beside = scores.filter(pl.col("author").is_in(CONTROLS) | (pl.col("scorer") != "simulation"))
     lines = pl.concat([own.with_columns(line=pl.lit(OWN)), beside.with_columns(line="author")])

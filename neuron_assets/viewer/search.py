@@ -11,9 +11,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from neuron_assets.errors import MissingTable, TableError
+from neuron_assets.errors import LayerNotInStudy, TableError
 from neuron_assets.method.records import NeuronId
-from neuron_assets.tables.neuron_rows import neuron_rows, rows_of
 from neuron_assets.tables.schemas import empty
 from neuron_assets.viewer.firing_index import FIRING_INDEX
 from neuron_assets.viewer.shelf import OpenStudy
@@ -36,6 +35,7 @@ class Hit:
     score: float | None
     """How well it fits what was asked for, 0 to 1; in a search by words the explanation's `ev_correlation`, or None."""
     why: str
+    """Nothing where there is nothing to add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Found:
     hits: tuple[Hit, ...]
     n_total: int
     left_out: tuple[str, ...] = ()
-    """What is wrong with layers that could not be looked through."""
+    """What is wrong with layers that could not be looked through, or not wholly."""
     missing: tuple[int, ...] = ()
     """Layers without the table that is needed; of all, where nobody made it."""
 
@@ -76,7 +76,7 @@ def search_words(study: OpenStudy, text: str, *, skip: int = 0, most: int = MOST
     order = places[np.lexsort((-scores, ~whole[places]))][skip : skip + most]
     begun = f"a word that begins with {words[-1]}"
     hits = tuple(
-        _hit(study, index, index.neuron(place), index.scores[place], "every word" if whole[place] else begun)
+        _hit(study, index, index.neuron(place), index.scores[place], "" if whole[place] else begun)
         for place in order.tolist()
     )
     return Found(hits, len(places), index.left_out)
@@ -103,8 +103,9 @@ def search_token(study: OpenStudy, token: str, *, skip: int = 0, most: int = MOS
 def alike_in_words(study: OpenStudy, neuron: NeuronId, *, most: int = MOST) -> Found:
     """Neurons whose explanations share words with this one's, rare ones first of all; none where it has no text."""
     index = WORD_INDEX.of(study)
+    left_out = (*_if_not_listed(study, neuron), *index.left_out)
     if (place := index.place_of(neuron)) is None:
-        return Found((), 0, index.left_out)
+        return Found((), 0, left_out)
     likeness, own = index.alike(place), index.rarest_first(place)
     likeness[place] = 0
     others = _highest(likeness, most)
@@ -112,25 +113,23 @@ def alike_in_words(study: OpenStudy, neuron: NeuronId, *, most: int = MOST) -> F
         _hit(study, index, index.neuron(other), likeness[other], f"shares {_first_of(own, theirs)}")
         for other, theirs in zip(others, index.words_at(others), strict=True)
     )
-    return Found(hits, int(np.count_nonzero(likeness)), index.left_out)
+    return Found(hits, int(np.count_nonzero(likeness)), left_out)
 
 
 def alike_in_firing(study: OpenStudy, neuron: NeuronId, *, most: int = MOST) -> Found:
     """Neurons with the highest peaks in the same excerpts of `train`; none where the layer is not harvested.
 
-    Raises UnreadableTable where this neuron's own layer is damaged.
+    Raises UnreadableTable or ChangedInput where this neuron's own layer is damaged, or of another cut of the corpus.
     """
     index = FIRING_INDEX.of(study)
-    try:
-        kept = neuron_rows(
-            study.store.path(study.name, "activations", study.key(neuron.layer_index)),
-            *("activations", neuron.neuron_index, ["split", "kind", "excerpt_index"]),
-        )
-    except MissingTable:
-        return Found((), 0, index.left_out)
+    left_out = (*_if_not_listed(study, neuron), *index.left_out)
+    kept = study.rows("activations", neuron, ["split", "kind", "excerpt_index"])
+    if kept is None:
+        return Found((), 0, left_out)
     own = kept.filter(pl.col("split") == "train", pl.col("kind") == "top")["excerpt_index"].unique()
     shared = index.n_shared(own.to_numpy())
-    shared[index.number(neuron)] = 0
+    if (itself := index.number(neuron)) is not None:
+        shared[itself] = 0
     texts, n_own = WORD_INDEX.of(study), max(len(own), 1)
     hits = tuple(
         _hit(
@@ -139,7 +138,7 @@ def alike_in_firing(study: OpenStudy, neuron: NeuronId, *, most: int = MOST) -> 
         )
         for other in _highest(shared, most)
     )
-    return Found(hits, int(np.count_nonzero(shared)), index.left_out)
+    return Found(hits, int(np.count_nonzero(shared)), left_out)
 
 
 def variants_of(token: str) -> tuple[str, ...]:
@@ -150,17 +149,26 @@ def variants_of(token: str) -> tuple[str, ...]:
 
 
 def _firing_on(study: OpenStudy, tokens: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...], tuple[int, ...]]:
-    """Rows of `token_index`; what is wrong with damaged layers; and which layers have none."""
+    """Rows of `token_index`; what is wrong with layers that are left out; and which layers have none."""
     parts, left_out, missing = [empty("token_index").select(_INDEXED)], [], []
     for layer_index in study.study.layer_indices:
-        path = study.store.path(study.name, "token_index", study.key(layer_index))
         try:
-            parts.append(rows_of(path, "token_index", "token", tokens, _INDEXED))
-        except MissingTable:
-            missing.append(layer_index)
+            rows = study.rows_where("token_index", layer_index, "token", tokens, _INDEXED)
         except TableError as error:
             left_out.append(str(error))
-    return pl.concat(parts), tuple(left_out), tuple(missing)
+            continue
+        if rows is None:
+            missing.append(layer_index)
+        else:
+            parts.append(rows)
+    return pl.concat(parts).filter(pl.col("neuron_index") < study.study.n_units), tuple(left_out), tuple(missing)
+
+
+def _if_not_listed(study: OpenStudy, neuron: NeuronId) -> tuple[str, ...]:
+    """Why the indices do not hold it, where its layer is no longer one of the study's."""
+    if neuron.layer_index in study.study.layer_indices:
+        return ()
+    return (str(LayerNotInStudy(neuron.layer_index, study.name)),)
 
 
 def _first_of(own: Sequence[str], theirs: Sequence[str]) -> str:

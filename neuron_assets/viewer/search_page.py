@@ -4,10 +4,11 @@ Here: what was asked, and the lists. Not here: finding (`search.py`).
 """
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from neuron_assets.viewer.places import asked_study, shelf_of, tool_url
+from neuron_assets.errors import StudyError
+from neuron_assets.viewer.places import asked_study, neuron_url, shelf_of, tool_url
 from neuron_assets.viewer.search import Found, search_token, search_words
 from neuron_assets.viewer.shelf import OpenStudy
 from neuron_assets.viewer.templating import page
@@ -21,7 +22,10 @@ _MOST_PAGES = 10_000
 
 
 def search(request: Request) -> Response:
-    """?q=TEXT; &in=words or &in=token gives one kind only, by pages (&page=2)."""
+    """?q=TEXT; &in=words or &in=token gives one kind only, by pages (&page=2).
+
+    A neuron in any of its spellings is gone to, unless a token is asked for.
+    """
     study, asked = asked_study(request), request.query_params.get("q", "")[:_LONGEST]
     only = request.query_params.get("in", "")
     if only not in KINDS:
@@ -31,8 +35,16 @@ def search(request: Request) -> Response:
     context = {"study": study, "studies": studies, "asked": asked, "only": only, "number": number}
     if study is None or not (asked if only == "token" else asked.strip()):
         return page(request, "search.html", context | {"lists": ()})
+    told = ""
+    if only != "token":
+        try:
+            return RedirectResponse(neuron_url(study.name, study.study.read_neuron(asked)), 303)
+        except ValueError:  # it is no neuron, so it is words
+            pass
+        except StudyError as error:  # nor is it one that the study has
+            told = str(error)
     lists = [_listed(study, asked, kind, only, number) for kind in KINDS if only in {"", kind}]
-    return page(request, "search.html", context | {"lists": lists})
+    return page(request, "search.html", context | {"lists": lists, "told": told})
 
 
 def _listed(study: OpenStudy, asked: str, kind: str, only: str, number: int) -> dict[str, object]:

@@ -11,14 +11,18 @@ from pathlib import Path
 import polars as pl
 from upath import UPath
 
-from neuron_assets.errors import MissingTable, NeuronAssetsError, StudyNotFound
+from neuron_assets.errors import ChangedInput, MissingTable, NeuronAssetsError, StudyNotFound
 from neuron_assets.method.records import SPLITS, NeuronId
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
+from neuron_assets.tables.declared import as_declared
 from neuron_assets.tables.layer_keys import layer_key
-from neuron_assets.tables.neuron_rows import excerpt_rows, neuron_rows
-from neuron_assets.tables.parquet import TableFacts, read_facts, read_table
-from neuron_assets.tables.store import TableStore
+from neuron_assets.tables.neuron_rows import excerpt_rows, kept_facts, rows_of
+from neuron_assets.tables.parquet import TableFacts, read_table
+from neuron_assets.tables.store import TableStore, table_of
+
+DECISIVE = frozenset({"excerpts", "activations", "explanations", "revised_explanations", "meanings"})
+"""Tables without whose present rows what was made from them says nothing, or something wrong, of the neurons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +47,80 @@ class OpenStudy:
     def facts(self, table: str, layer_index: int | None = None) -> TableFacts | None:
         """What the file says of itself; None where there is none. Raises UnreadableTable."""
         try:
-            return read_facts(self._path(table, layer_index))
+            return kept_facts(self._path(table, layer_index))
         except MissingTable:
             return None
+
+    def check(self, table: str, layer_index: int) -> None:
+        """Raises ChangedInput where the texts or activations that the layer's table is of are no longer there.
+
+        What it was made from besides may have been made again: only who puts both together must ask that.
+        Raises UnreadableTable too.
+        """
+        self._check(self._path(table, layer_index))
+
+    def _check(self, path: UPath) -> None:
+        for relative, content in kept_facts(path).inputs.items():
+            source = self.store.root / relative
+            if table_of(relative) in DECISIVE and source.exists():
+                if kept_facts(source).content != content:
+                    raise ChangedInput(path, source)
+                self._check(source)
 
     def layer(
-        self, table: str, layer_index: int | None = None, columns: Sequence[str] | None = None
+        self,
+        table: str,
+        layer_index: int | None = None,
+        columns: Sequence[str] | None = None,
+        where: pl.Expr | None = None,
     ) -> pl.DataFrame | None:
-        """All rows of a layer's table, or of a table without layers; None where there is none.
+        """All rows of a layer's table, or of a table without layers, or those where `where` holds; None without one.
 
-        Raises UnreadableTable.
+        Raises UnreadableTable or ChangedInput.
         """
+        path = self._path(table, layer_index)
         try:
-            return read_table(self._path(table, layer_index), table, columns=columns)
+            if layer_index is not None:
+                self._check(path)
+            rows = read_table(path, table, where, columns)
         except MissingTable:
             return None
+        return as_declared(path, table, rows, is_whole=columns is None)
 
     def rows(self, table: str, neuron: NeuronId, columns: Sequence[str] | None = None) -> pl.DataFrame | None:
         """One neuron's rows, in the order of the table; None where its layer has no such table.
 
-        Raises UnreadableTable.
+        Raises UnreadableTable or ChangedInput.
         """
+        return self.rows_where(table, neuron.layer_index, "neuron_index", [neuron.neuron_index], columns)
+
+    def rows_where(
+        self,
+        table: str,
+        layer_index: int,
+        key: str,
+        values: Sequence[int] | Sequence[str],
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame | None:
+        """The rows whose column `key` holds one of the values; None where the layer has no such table.
+
+        Raises UnreadableTable or ChangedInput.
+        """
+        path = self._path(table, layer_index)
         try:
-            return neuron_rows(self._path(table, neuron.layer_index), table, neuron.neuron_index, columns)
+            self._check(path)
+            rows = rows_of(path, table, key, values, columns)
         except MissingTable:
             return None
+        return as_declared(path, table, rows, is_whole=columns is None)
 
     def excerpts(self, excerpt_indices: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
         """These rows of `excerpts`, ascending; `columns` should hold excerpt_index.
 
         Raises MissingTable or UnreadableTable.
         """
-        return excerpt_rows(self._path("excerpts", None), excerpt_indices, columns)
+        path = self._path("excerpts", None)
+        return as_declared(path, "excerpts", excerpt_rows(path, excerpt_indices, columns))
 
     def shown_pools(self) -> tuple[str, ...]:
         """Pools of documents that may be looked at: `test` is one only once the final report has opened it.

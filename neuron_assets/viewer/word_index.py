@@ -13,14 +13,16 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
-from neuron_assets.errors import MissingTable, TableError
+from neuron_assets.errors import ChangedInput, TableError
 from neuron_assets.method.records import NeuronId
-from neuron_assets.tables.parquet import read_table
+from neuron_assets.tables.explained import of_chosen
 from neuron_assets.tables.schemas import empty
-from neuron_assets.viewer.kept import Kept
+from neuron_assets.viewer.kept import KeptIndex
+from neuron_assets.viewer.scored import texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
 _WORD = r"\w+"
+_OF_CANDIDATE = ["layer_index", "neuron_index", "candidate"]
 _SHOWN = ["layer_index", "neuron_index", "explanation", "ev_correlation"]
 _LAST = chr(0x10FFFF)
 
@@ -36,7 +38,7 @@ class WordIndex:
     places: Int[np.ndarray, " occurrence"]
     """Those of word w from starts[w] to starts[w + 1], ascending."""
     left_out: tuple[str, ...]
-    """Why layers are not in it, that have tables."""
+    """Why layers that have tables are not in it, or not with their scores."""
 
     def having(self, word: str, *, begins: bool = False) -> Bool[np.ndarray, " neuron"]:
         """Which neurons have this word; or one that begins so."""
@@ -105,16 +107,15 @@ def words_in(text: str) -> list[str]:
 
 
 def build_word_index(study: OpenStudy) -> WordIndex:
-    """Reads candidates and scores of all layers; one that is damaged is left out, and told of."""
+    """Reads candidates and scores of all layers; what is damaged, or stands no more, is left out and told of."""
     parts, occurrences, left_out, n_before = [], [], [], 0
     for layer_index in study.study.layer_indices:
         try:
-            part = _standing(study, layer_index)
-        except MissingTable:
-            continue
+            part, told = _standing(study, layer_index)
         except TableError as error:
             left_out.append(str(error))
             continue
+        left_out += told
         parts.append(part)
         words = pl.DataFrame({"word": _words(part["explanation"])}).with_row_index("place", offset=n_before)
         exploded = words.explode("word").drop_nulls().unique()
@@ -124,29 +125,41 @@ def build_word_index(study: OpenStudy) -> WordIndex:
     return WordIndex(neurons, *_by_word(occurrences), tuple(left_out))
 
 
-WORD_INDEX = Kept(("candidates", "scores"), build_word_index)
+WORD_INDEX = KeptIndex(("candidates", "scores"), build_word_index)
 
 
-def _standing(study: OpenStudy, layer_index: int) -> pl.DataFrame:
-    """Of each neuron with a text the candidate that stands for it, or its first, and its score."""
-    key, of_candidate = study.key(layer_index), ["layer_index", "neuron_index", "candidate"]
-    texts = read_table(
-        study.store.path(study.name, "candidates", key), "candidates", columns=[*of_candidate, "explanation"]
-    )
+def _standing(study: OpenStudy, layer_index: int) -> tuple[pl.DataFrame, list[str]]:
+    """Of each neuron with a text the candidate that stands for it, or its first, and its score; why none has one.
+
+    Raises UnreadableTable or ChangedInput where there are no texts to go by.
+    """
+    there = pl.col("neuron_index") < study.study.n_units
+    texts = study.layer("candidates", layer_index, [*_OF_CANDIDATE, "explanation"], there)
+    if texts is None:
+        return _no_neuron(), []
+    told = []
     try:
-        scores = read_table(
-            study.store.path(study.name, "scores", key),
-            "scores",
-            (pl.col("sample") == "top_and_random") & (pl.col("scorer") == "simulation"),
-            [*of_candidate, "chosen", "ev_correlation"],
-        )
-    except MissingTable:
-        scores = empty("scores").select(*of_candidate, "chosen", "ev_correlation")
-    known = texts.join(scores.unique(of_candidate, keep="first"), on=of_candidate, how="left")
-    stands = pl.col("chosen").fill_null(value=False)
-    known = known.sort("layer_index", "neuron_index", ~stands, "candidate")
+        scores = _scores(study, layer_index)
+    except TableError as error:
+        scores = empty("scores")
+        told.append(str(error))
+    stands = scores.select(*_OF_CANDIDATE, "ev_correlation", stands=pl.lit(value=True))
+    known = texts.join(stands.unique(_OF_CANDIDATE, keep="first"), on=_OF_CANDIDATE, how="left")
+    known = known.sort("layer_index", "neuron_index", pl.col("stands").is_null(), "candidate")
     first = known.unique(["layer_index", "neuron_index"], keep="first", maintain_order=True)
-    return first.drop_nulls("explanation").select(_SHOWN).cast(_TYPES)
+    return first.drop_nulls("explanation").select(_SHOWN).cast(_TYPES), told
+
+
+def _scores(study: OpenStudy, layer_index: int) -> pl.DataFrame:
+    """Those of what stands for each neuron; raises UnreadableTable, or ChangedInput where they are of other texts."""
+    columns = [*_OF_CANDIDATE, "author", "scorer", "sample", "chosen", "ev_correlation"]
+    scores = study.layer("scores", layer_index, columns, pl.col("sample") == "top_and_random")
+    if scores is None:
+        return empty("scores")
+    if not texts_are_those_scored(study, layer_index):
+        of, now = (study.store.path(study.name, table, study.key(layer_index)) for table in ("scores", "candidates"))
+        raise ChangedInput(of, now)
+    return of_chosen(scores)
 
 
 _TYPES: Any = {"ev_correlation": pl.Float32}

@@ -3,7 +3,7 @@
 import html
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -109,7 +109,12 @@ def test_what_a_sentence_showed_is_told_and_the_text_that_cannot_be_measured_too
     assert "<b>fires</b>" in page
 
 
-def judgements(explained: tuple[int, int], text: str | None) -> pl.DataFrame:
+def four_of(project: Project, pool: str) -> list[int]:
+    path = TableStore.at(project.tables).path("tiny", "excerpts")
+    return read_table(path, "excerpts", pl.col("split") == pool, ["excerpt_index"])["excerpt_index"].to_list()[:4]
+
+
+def judgements(explained: tuple[int, int], text: str | None, excerpts: Sequence[int]) -> pl.DataFrame:
     strata = ["active", "plain", "hard", "active"]
     return frame(
         "judgements",
@@ -118,7 +123,7 @@ def judgements(explained: tuple[int, int], text: str | None) -> pl.DataFrame:
             "neuron_index": explained[1],
             "candidate": 0,
             "scorer": "fuzzing",
-            "excerpt_index": pl.Series([0, 1, 2, 3], dtype=pl.Int32),
+            "excerpt_index": pl.Series(excerpts, dtype=pl.Int32),
             "stratum": strata,
             "marked": pl.Series([[1], [2], [0], [3]], dtype=pl.List(pl.Int32)),
             "judge": "somebody/1",
@@ -130,22 +135,21 @@ def judgements(explained: tuple[int, int], text: str | None) -> pl.DataFrame:
 
 
 def test_every_answer_of_a_judge_is_right_or_wrong_or_failed(own: Project, explained: tuple[int, int]) -> None:
-    shown = pl.when(pl.col("excerpt_index") < 4).then(pl.lit("valid")).otherwise("split").alias("split")
-    rewrite(own, "excerpts", lambda rows: rows.with_columns(shown))
-    add(own, "judgements", judgements(explained, rows_of(own, "candidates", explained[1])["explanation"][0]))
+    first, second, third, fourth = excerpts = four_of(own, "valid")
+    text = rows_of(own, "candidates", explained[1])["explanation"][0]
+    add(own, "judgements", judgements(explained, text, excerpts))
     page = seen(asking(own), explained)
 
     assert "fuzzing of candidate 0 (rules): 2 of 3 right, 1 without an answer" in page
-    assert "right: yes, 0.90 · active · excerpt 0" in page
-    assert "right: no, 0.25 · silent · excerpt 1" in page
-    assert "wrong: yes, 0.75 · silent, with a token that excites it elsewhere · excerpt 2" in page
-    assert "No answer: nobody <i>answered</i> · active · excerpt 3" in page
+    assert f"right: yes, 0.90 · active · excerpt {first}" in page
+    assert f"right: no, 0.25 · silent · excerpt {second}" in page
+    assert f"wrong: yes, 0.75 · silent, with a token that excites it elsewhere · excerpt {third}" in page
+    assert f"No answer: nobody <i>answered</i> · active · excerpt {fourth}" in page
 
 
 def test_no_excerpt_of_test_is_shown_whoever_judged_it(own: Project, explained: tuple[int, int]) -> None:
-    in_test = pl.when(pl.col("excerpt_index") < 4).then(pl.lit("test")).otherwise("split").alias("split")
-    rewrite(own, "excerpts", lambda rows: rows.with_columns(in_test))
-    add(own, "judgements", judgements(explained, rows_of(own, "candidates", explained[1])["explanation"][0]))
+    text = rows_of(own, "candidates", explained[1])["explanation"][0]
+    add(own, "judgements", judgements(explained, text, four_of(own, "test")))
     layer, neuron = explained
     page = asking(own).get(f"/tiny/{layer}/{neuron}/evidence").text
 
@@ -154,7 +158,7 @@ def test_no_excerpt_of_test_is_shown_whoever_judged_it(own: Project, explained: 
 
 
 def test_judgements_of_an_earlier_text_are_left_out(own: Project, explained: tuple[int, int]) -> None:
-    add(own, "judgements", judgements(explained, "what was said before"))
+    add(own, "judgements", judgements(explained, "what was said before", four_of(own, "valid")))
     page = seen(asking(own), explained)
 
     assert "what was said before" not in page

@@ -8,7 +8,7 @@ import pytest
 
 from neuron_assets.tables.parquet import TableFacts, write_table
 from neuron_assets.tables.store import TableStore
-from neuron_assets.viewer.kept import STUDIES, Kept
+from neuron_assets.viewer.kept import STUDIES, KeptIndex
 from neuron_assets.viewer.shelf import OpenStudy
 from tests.scenario import make_project
 
@@ -38,7 +38,7 @@ def write(study: OpenStudy, layer: int, number: int) -> None:
 
 def test_while_nothing_changes_it_is_built_once(study: OpenStudy) -> None:
     build = Builder()
-    kept = Kept(("scores",), build)
+    kept = KeptIndex(("scores",), build)
     write(study, 0, 1)
 
     assert [kept.of(study) for _ in range(3)] == [1, 1, 1]
@@ -46,7 +46,7 @@ def test_while_nothing_changes_it_is_built_once(study: OpenStudy) -> None:
 
 
 def test_a_file_that_comes_changes_or_goes_has_it_built_anew(study: OpenStudy) -> None:
-    kept = Kept(("scores",), Builder())
+    kept = KeptIndex(("scores",), Builder())
     seen = [kept.of(study)]
     for number in (1, 2):
         write(study, 2, number)
@@ -57,16 +57,41 @@ def test_a_file_that_comes_changes_or_goes_has_it_built_anew(study: OpenStudy) -
 
 
 def test_files_of_other_tables_change_nothing(study: OpenStudy) -> None:
-    kept = Kept(("candidates",), Builder())
+    kept = KeptIndex(("candidates",), Builder())
     kept.of(study)
     write(study, 0, 1)
 
     assert kept.of(study) == 1
 
 
+def test_what_the_tables_were_made_from_counts_as_well(study: OpenStudy) -> None:
+    kept = KeptIndex(("activations",), Builder())
+    seen = [kept.of(study)]
+    write_table(study.store.path(study.name, "excerpts"), pl.DataFrame({"a": [1]}), TableFacts("excerpts", "abc"))
+
+    assert [*seen, kept.of(study)] == [1, 2]
+
+
+def test_a_study_of_other_layers_has_it_built_anew(study: OpenStudy) -> None:
+    kept = KeptIndex(("scores",), Builder())
+    fewer = replace(study, study=study.study.model_copy(update={"layers": (0,)}))
+
+    assert [kept.of(each) for each in (study, fewer)] == [1, 2]
+
+
+def test_a_file_that_cannot_be_looked_at_is_no_error_here(tmp_path: Path) -> None:
+    project, said = make_project(tmp_path, layers=[0, 2])
+    study = OpenStudy(said, TableStore.at(project.tables), project.requests)
+    folder = Path(str(study.store.path(study.name, "scores")))
+    folder.parent.mkdir(parents=True)
+    folder.with_suffix("").symlink_to(folder.with_suffix(""))  # a ring, which is no missing file
+
+    assert KeptIndex(("scores",), Builder()).of(study) == 1
+
+
 def test_only_of_the_studies_asked_for_last_something_is_kept(study: OpenStudy) -> None:
     build = Builder()
-    kept = Kept(("scores",), build)
+    kept = KeptIndex(("scores",), build)
     others = [replace(study, study=study.study.model_copy(update={"name": f"other{n}"})) for n in range(STUDIES)]
     for each in (study, *others[:-1], study, others[-1], study):
         kept.of(each)

@@ -118,11 +118,22 @@ def test_once_opened_the_pool_test_is_one_of_the_tabs(own: Project, explained: t
     write_table(store.path("tiny", "openings"), rows, TableFacts("openings", "x"))
     scores = table(own, "scores").filter(pl.col("sample") != "natural_rate")
     write_table(store.path("tiny", "final_scores", "L02"), scores, TableFacts("final_scores", "x"))
+    simulations = TableFacts("final_simulations", "x")
+    write_table(store.path("tiny", "final_simulations", "L02"), table(own, "simulations"), simulations)
 
     text = seen(asking(own), "/tiny/{}/{}?pool=test&all=1".format(*explained))
 
     assert "this explanation on test, the final report" in text
     assert any(document in text for document in documents(own, "test"))
+
+
+def test_what_an_earlier_text_scored_on_test_is_not_told_of_another(own: Project, explained: tuple[int, int]) -> None:
+    test_once_opened_the_pool_test_is_one_of_the_tabs(own, explained)
+    rewrite(own, "final_simulations", lambda rows: rows.with_columns(explanation=pl.lit("an earlier text")))
+
+    text = seen(asking(own), "/tiny/{}/{}?pool=test".format(*explained))
+
+    assert "this explanation on test" not in text
 
 
 def test_the_numbers_as_json_are_those_of_the_tables(
@@ -181,7 +192,7 @@ def test_excerpts_that_were_cut_again_are_not_shown_under_old_activations(
 
     text = seen(asking(own), "/tiny/{}/{}".format(*explained))
 
-    assert "belong to texts that are no longer there" in text
+    assert "activations/L02.parquet was made from other content than" in text
     assert "Highest peaks" not in text
 
 
@@ -191,7 +202,7 @@ def test_what_was_simulated_from_an_earlier_text_is_left_out(own: Project, expla
     text = seen(asking(own), "/tiny/{}/{}?pool=valid".format(*explained))
 
     assert "belongs to an earlier explanation" in text
-    assert "scores may be of earlier texts" in text
+    assert "scores of earlier texts are left out" in text
     assert ", simulated" not in asking(own).get("/tiny/{}/{}?pool=valid".format(*explained)).text
 
 

@@ -1,13 +1,16 @@
 """Neurons are found by words, by tokens and by likeness, in tables that are written by hand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from neuron_assets.lineage import INPUTS
 from neuron_assets.method.records import NeuronId
-from neuron_assets.tables.parquet import TableFacts, write_table
+from neuron_assets.tables.parquet import TableFacts, read_facts, write_table
 from neuron_assets.tables.rows import frame
 from neuron_assets.tables.store import TableStore
 from neuron_assets.viewer.search import (
@@ -42,8 +45,30 @@ def study(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStudy:
 
 
 def write(study: OpenStudy, table: str, layer: int, columns: dict[str, Any]) -> None:
-    path = study.store.path(study.name, table, study.key(layer))
-    write_table(path, frame(table, {"layer_index": layer, **columns}), TableFacts(table, "abc"))
+    """As if it were made from what lies there now."""
+    write_frame(study, table, layer, frame(table, {"layer_index": layer, **columns}))
+
+
+def write_frame(study: OpenStudy, table: str, layer: int | None, rows: pl.DataFrame) -> None:
+    keys = {source: None if source == "excerpts" else study.key(layer or 0) for source in INPUTS[table]}
+    sources = [study.store.path(study.name, source, key) for source, key in keys.items()]
+    inputs = {study.store.name(source): read_facts(source).content for source in sources if source.exists()}
+    path = study.store.path(study.name, table, None if layer is None else study.key(layer))
+    write_table(path, rows, TableFacts(table, "abc", inputs))
+
+
+def cut_again(study: OpenStudy, number: int) -> None:
+    """The corpus is another; nothing was made from it yet."""
+    columns = {"document_index": 0, "document": "a.txt", "split": "train", "text": "a"}
+    lists = {"token_ids": [[number]], "tokens": [["a"]]}
+    write_frame(study, "excerpts", None, frame("excerpts", {"excerpt_index": [0], **columns, **lists}))
+
+
+def with_units(study: OpenStudy, n_units: int) -> OpenStudy:
+    """The same tables, and a study file that says that a layer has so many units."""
+    subject = study.study.subject.model_copy(update={"n_neurons": n_units})
+    changed = {**study.study.__dict__, "subject": subject}
+    return replace(study, study=study.study.model_construct(**changed))
 
 
 def candidates(layer: int, texts: Mapping[int, str | None], candidate: int | list[int] = 0) -> dict[str, Any]:
@@ -122,7 +147,7 @@ def test_whole_words_come_before_begun_ones_then_the_better_scores(study: OpenSt
 
     assert names(found) == ["L0N4", "L2N1", "L0N1", "L2N0"]
     assert [hit.score for hit in found.hits] == pytest.approx([0.9, 0.7, 0.2, 0.5])
-    assert [hit.why for hit in found.hits] == ["every word"] * 3 + ["a word that begins with import"]
+    assert [hit.why for hit in found.hits] == [""] * 3 + ["a word that begins with import"]
     assert found.hits[3].explanation == "Importance of FUNCTIONS"
 
 
@@ -167,15 +192,53 @@ def test_a_file_that_changes_is_read_again(study: OpenStudy) -> None:
     assert names(search_words(study, "fresh")) == ["L2N5"]
 
 
-@pytest.mark.parametrize("table", ["candidates", "scores"])
-def test_a_damaged_layer_is_left_out_and_named(study: OpenStudy, table: str) -> None:
-    path = study.store.path(study.name, table, study.key(2))
+def test_a_damaged_layer_is_left_out_and_named(study: OpenStudy) -> None:
+    path = study.store.path(study.name, "candidates", study.key(2))
     path.write_bytes(path.read_bytes()[:100])
     found = search_words(study, "import")
 
     assert names(found) == ["L0N4", "L0N1"]
     [told] = found.left_out
-    assert f"{table}/L02.parquet" in told
+    assert "candidates/L02.parquet" in told
+
+
+def test_texts_whose_scores_are_damaged_stand_without_a_score_and_it_is_told(study: OpenStudy) -> None:
+    path = study.store.path(study.name, "scores", study.key(2))
+    path.write_bytes(path.read_bytes()[:100])
+    found = search_words(study, "import")
+
+    assert [(str(hit.neuron), hit.score is None) for hit in found.hits][-2:] == [("L2N1", True), ("L2N0", True)]
+    [told] = found.left_out
+    assert "scores/L02.parquet" in told
+
+
+def test_a_score_never_stands_beside_a_text_that_was_not_scored(study: OpenStudy) -> None:
+    write(study, "candidates", 2, candidates(2, {1: "a text written since"}))
+    found = search_words(study, "since")
+
+    assert [(hit.explanation, hit.score) for hit in found.hits] == [("a text written since", None)]
+    assert "scores/L02.parquet was made from other content" in found.left_out[0]
+
+
+def test_a_layer_whose_column_is_of_another_type_is_left_out_and_named(study: OpenStudy) -> None:
+    for table, columns in (("candidates", candidates(2, TEXTS[2])), ("token_index", firing([(" dog", 1, 0.5)]))):
+        rows = frame(table, {"layer_index": 2, **columns}).cast({"neuron_index": pl.Int64})
+        write_frame(study, table, 2, rows)
+    write(study, "token_index", 0, firing([(" dog", 4, 0.5)]))
+    words, token = search_words(study, "import"), search_token(study, " dog").found
+
+    assert (names(words), names(token)) == (["L0N4", "L0N1"], ["L0N4"])
+    assert all("L02.parquet" in found.left_out[0] for found in (words, token))
+
+
+def test_neurons_that_the_study_has_no_more_are_not_found(study: OpenStudy) -> None:
+    write(study, "token_index", 2, firing([(" dog", 0, 0.5), (" dog", 9, 0.9)]))
+    before = names(search_words(study, "tags"))
+    smaller = with_units(study, 5)
+
+    assert before == ["L2N9"]
+    assert names(search_words(smaller, "tags")) == []
+    assert names(search_token(smaller, " dog").found) == ["L2N0"]
 
 
 def test_a_study_without_tables_has_no_hits(tmp_path: Path) -> None:
@@ -257,3 +320,41 @@ def test_only_excerpts_of_train_tell_who_fires_together(study: OpenStudy) -> Non
     write(study, "activations", 0, top({1: [5], 4: [5]}, split="test"))
 
     assert alike_in_firing(study, NeuronId(0, 1)) == Found((), 0)
+
+
+def test_a_neuron_of_a_layer_that_the_study_lists_no_more_is_told_so(study: OpenStudy) -> None:
+    write(study, "activations", 0, top({4: [5]}))
+    write(study, "activations", 3, top({1: [5, 900]}))
+    firing, words = (alike(study, NeuronId(3, 1)) for alike in (alike_in_firing, alike_in_words))
+
+    assert (names(firing), names(words)) == (["L0N4"], [])
+    assert all("Layer 3 is not one of the study" in found.left_out[0] for found in (firing, words))
+
+
+def test_units_that_are_no_more_are_not_taken_for_neurons_of_the_next_layer(study: OpenStudy) -> None:
+    write(study, "activations", 0, top({1: [5], 6: [5]}))
+    write(study, "activations", 2, top({3: [5]}))
+
+    assert names(alike_in_firing(with_units(study, 5), NeuronId(0, 1))) == ["L2N3"]
+
+
+def test_an_excerpt_that_is_kept_twice_is_shared_once(study: OpenStudy) -> None:
+    write(study, "activations", 0, top({1: [5, 6], 4: [5, 5]}))
+
+    assert [hit.score for hit in alike_in_firing(study, NeuronId(0, 1)).hits] == [0.5]
+
+
+def test_what_was_made_of_another_cut_of_the_corpus_is_left_out_and_named(study: OpenStudy) -> None:
+    cut_again(study, 1)
+    for layer in LAYERS:
+        write(study, "activations", layer, top({1: [5], 4: [5]}))
+        write(study, "token_index", layer, firing([(" dog", 1, 0.5)]))
+    before = names(alike_in_firing(study, NeuronId(2, 1))), names(search_token(study, " dog").found)
+    cut_again(study, 2)
+    write(study, "activations", 2, top({1: [5], 4: [5]}))
+    write(study, "token_index", 2, firing([(" dog", 1, 0.5)]))
+    alike, token = alike_in_firing(study, NeuronId(2, 1)), search_token(study, " dog").found
+
+    assert before == (["L0N1", "L0N4", "L2N4"], ["L0N1", "L2N1"])
+    assert (names(alike), names(token)) == (["L2N4"], ["L2N1"])
+    assert all("L00.parquet was made from other content" in found.left_out[0] for found in (alike, token))

@@ -1,5 +1,6 @@
 """The page of the search, by what stands on it."""
 
+import re
 from html import unescape
 
 import polars as pl
@@ -7,6 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from neuron_assets.project import Project
+from neuron_assets.viewer import search_page
+from neuron_assets.viewer.search import Found
 
 
 def _asked(client: TestClient, **query: str | int) -> str:
@@ -44,6 +47,40 @@ def test_more_hits_than_fit_are_told_on_further_pages(client: TestClient, made: 
     assert n_neurons > 50
     assert f"{n_neurons:,} in all, 51 to" in second
     assert "Earlier ones" in second
+
+
+@pytest.mark.parametrize("typed", ["L2N5", " 2/5", "blocks.2.mlp.hook_post:5"])
+def test_a_neuron_that_is_typed_there_is_gone_to(client: TestClient, typed: str) -> None:
+    answer = client.get("/-/search", params={"study": "tiny", "q": typed})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/tiny/2/5")
+
+
+def test_a_neuron_that_the_study_has_not_is_told_and_searched_for_as_words(client: TestClient) -> None:
+    page = _asked(client, q="L99N1")
+
+    assert "Layer 99 does not exist" in page
+    assert "Explanations that say so" in page
+
+
+def test_what_is_asked_for_as_a_token_is_no_neuron(client: TestClient) -> None:
+    assert "Neurons that fire on" in _asked(client, q="2.5", **{"in": "token"})
+
+
+def test_what_needs_no_reason_is_told_without_one(client: TestClient) -> None:
+    assert "every word" not in _asked(client, q="activates", **{"in": "words"})
+
+
+@pytest.mark.parametrize(("n_told", "folded"), [(3, []), (48, ["46 more tables are left out"])])
+def test_of_many_tables_that_are_left_out_only_some_are_told_at_once(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, n_told: int, folded: list[str]
+) -> None:
+    found = Found((), 0, tuple(f"L{number:02} is old" for number in range(n_told)))
+    monkeypatch.setattr(search_page, "search_words", lambda *_asked, **_how: found)
+    page = _asked(client, q="activates", **{"in": "words"})
+
+    assert re.findall("<summary>(.*)</summary>", page) == folded
+    assert (page.count("is old"), page.count("</details>")) == (n_told, len(folded))
 
 
 def test_what_nobody_says_is_said_to_be_nowhere(client: TestClient) -> None:

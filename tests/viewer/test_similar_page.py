@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import yaml
 from starlette.testclient import TestClient
 
 from neuron_assets.method.records import NeuronId
@@ -53,11 +54,25 @@ def test_a_damaged_table_is_told_by_name_and_the_other_list_stands(
     root = tmp_path / "own"
     shutil.copytree(made.dagster_home.parent, root, ignore=shutil.ignore_patterns("history", "storage", "logs"))
     own = Project.from_environment({}, root)
-    path = Path(str(TableStore.at(own.tables).path("tiny", "activations", "L02")))
+    path = Path(str(TableStore.at(own.tables).path("tiny", "candidates", "L02")))
     path.write_bytes(b"PAR1 no more")
     page = seen(TestClient(create_app(own), base_url="http://127.0.0.1:8787"), NeuronId(*explained))
     words, firing = page.split("Firing on the same excerpts")
 
-    assert re.search(r"^L\d+N\d+$", words, re.MULTILINE)
-    assert not re.search(r"^L\d+N\d+$", firing, re.MULTILINE)
-    assert "activations/L02.parquet" in words
+    assert not re.search(r"^L\d+N\d+$", words, re.MULTILINE)
+    assert re.search(r"^L\d+N\d+$", firing, re.MULTILINE)
+    assert "candidates/L02.parquet" in words
+
+
+def test_a_layer_that_the_study_lists_no_more_is_told(
+    made: Project, explained: tuple[int, int], tmp_path: Path
+) -> None:
+    root = tmp_path / "own"
+    shutil.copytree(made.dagster_home.parent, root, ignore=shutil.ignore_patterns("history", "storage", "logs"))
+    path = root / "studies" / "tiny" / "study.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"layers": [0]}))
+    own = Project.from_environment({}, root)
+    page = seen(TestClient(create_app(own), base_url="http://127.0.0.1:8787"), NeuronId(*explained))
+    words, firing = page.split("Firing on the same excerpts")
+
+    assert all("Layer 2 is not one of the study tiny" in text for text in (words, firing))
