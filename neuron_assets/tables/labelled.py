@@ -70,7 +70,8 @@ def labels_of(store: TableStore, study: str, key: str, neuron: NeuronId) -> tupl
 def _seen(label: PersonsExplanation, candidates: pl.DataFrame, scores: pl.DataFrame) -> SeenLabel:
     written = candidates.filter(author=label.author, explanation=label.text)["candidate"].to_list()
     candidate = written[0] if written else None
-    rows = scores.filter(pl.col("candidate") == candidate, author=label.author).drop("document_sums").to_dicts()
+    own = pl.col("candidate").is_in(written[:1]) & (pl.col("author") == label.author)
+    rows = scores.filter(own).drop("document_sums").to_dicts()
     waits = None if rows else OF_NO_CANDIDATE if candidates.is_empty() else NOT_TAKEN_IN
     return SeenLabel(label, candidate, tuple(rows), waits)
 

@@ -99,7 +99,7 @@ def test_a_label_is_scored_beside_what_was_there(own: tuple[Project, Study]) -> 
     assert "human:Åsa" in set(read(project, "layer_summary")["author"])
 
     (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", neuron)
-    assert (seen.label.text, seen.candidate, len(seen.scores), seen.waits) == (IN_RULES, last + 1, 3, None)
+    assert (seen.label.text, seen.candidate, len(seen.scores), seen.waits) == (IN_RULES, last + 1, 2, None)
 
     assert make(project, study) == []
 
