@@ -128,14 +128,14 @@ def _save(request: Request, form: Mapping[str, str]) -> Response:
 
 def _sheets(asked: _Asked, form: Mapping[str, str]) -> Sequence[Sheet]:
     """Those of the form that this person has not simulated yet; raises _NotKept."""
-    if asked.given is None:
-        raise _NotKept(EXPLAINED_ANEW, 409)
     cut, now = form.get("cut", ""), asked.desk.tried(lambda: asked.desk.study.facts("excerpts"), None)
     if now is not None and now.content != cut:
         raise _NotKept(_CUT_ANEW, 409)
     offered = asked.left()
     if offered is None:
         raise _NotKept(_UNREADABLE, 500)
+    if asked.given is None:
+        raise _NotKept(EXPLAINED_ANEW, 409)
     left = {str(excerpt.excerpt_index): excerpt for excerpt in offered}
     wanted = dict.fromkeys(form.get("excerpts", "").split())
     sheets = [filled(left[number], form) for number in wanted if number in left]
