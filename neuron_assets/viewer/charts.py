@@ -29,7 +29,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class ActivationHistogram:
     """How many tokens have which activation; heights by the logarithm of 1 + count."""
 
     bars: tuple[Bar, ...]
@@ -50,7 +50,7 @@ class Whisker:
     zero: float
 
 
-def histogram(activations: Sequence[float]) -> Histogram | None:
+def activation_histogram(activations: Sequence[float]) -> ActivationHistogram | None:
     """None of nothing."""
     if not activations:
         return None
@@ -64,7 +64,7 @@ def histogram(activations: Sequence[float]) -> Histogram | None:
         if counts[i]
     )
     zero = -low / (high - low) * WIDTH if low < 0 < high else None
-    return Histogram(bars, low, high, zero, len(activations))
+    return ActivationHistogram(bars, low, high, zero, len(activations))
 
 
 def whisker(value: float, low: float | None, high: float | None) -> Whisker:

@@ -10,14 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.tables.explained import MEANINGS, REVISION
 from neuron_assets.viewer.evidence import Evidence, Text, see_evidence
 from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, shown_text, strongest
 from neuron_assets.viewer.neuron import Candidate, Desk, SeenNeuron, see_neuron
 from neuron_assets.viewer.places import NEURON, neuron_of
 from neuron_assets.viewer.templating import page
-from neuron_assets.viewer.words import SAMPLE_NAMES
+from neuron_assets.viewer.words import AUTHOR_NAMES, SAMPLE_NAMES
 
 STRATA_TOLD = {
     "active": "active",
@@ -25,7 +24,6 @@ STRATA_TOLD = {
     "hard": "silent, with a token that excites it elsewhere",
     "beside": "active, other tokens are marked",
 }
-_AUTHORS = {SHUFFLED_CONTROL: "control: another neuron's explanation", OVER_BROAD_CONTROL: "control: far too broad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def evidence_page(request: Request) -> Response:
 
 
 def _author(candidate: Candidate) -> str:
-    return _AUTHORS.get(candidate.author, candidate.author)
+    return AUTHOR_NAMES.get(candidate.author, candidate.author)
 
 
 def _shows_held_out(evidence: Evidence) -> bool:

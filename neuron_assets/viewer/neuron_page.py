@@ -15,9 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.method.records import LARGEST, SPLITS
-from neuron_assets.viewer.charts import histogram, whisker
+from neuron_assets.viewer.charts import activation_histogram, whisker
 from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, strongest
 from neuron_assets.viewer.given import labels_of, ratings_by
 from neuron_assets.viewer.neuron import Desk, SeenNeuron, see_neuron
@@ -25,17 +24,11 @@ from neuron_assets.viewer.neuron_excerpts import Excerpt, SeenExcerpts, see_exce
 from neuron_assets.viewer.places import NEURON, dagster_url, neuron_of, neuron_url
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import remembered
-from neuron_assets.viewer.words import SAMPLE_NAMES
+from neuron_assets.viewer.words import AUTHOR_NAMES, SAMPLE_NAMES
 
 _POOLS: tuple[str, ...] = tuple(pool for pool in SPLITS if pool != "test")
 _AT_FIRST = {"top": 8, "random": 4}
 _PUSHES = ("pushes_up", "pushes_down")
-_NAMES = {
-    SHUFFLED_CONTROL: "control: another neuron's explanation",
-    OVER_BROAD_CONTROL: "control: far too broad",
-    "unigram_lookup": "lookup of single tokens",
-    "bigram_lookup": "lookup of pairs of tokens",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ def neuron_page(request: Request) -> Response:
         "neuron": neuron,
         "name": study.study.unit_name(neuron),
         "seen": seen,
-        "names": _NAMES,
+        "names": AUTHOR_NAMES,
         "samples": SAMPLE_NAMES,
         "problems": desk.told,
         "pool": pool,
@@ -70,7 +63,7 @@ def neuron_page(request: Request) -> Response:
         "largest": largest,
         "exciting": [(shown([each.token])[0], each) for each in excerpts.exciting],
         "pushes": _pushes(seen),
-        "histogram": histogram(excerpts.drawn),
+        "histogram": activation_histogram(excerpts.drawn),
         "has_activations": study.has("activations", neuron.layer_index),
         "rated": _rated(request, desk, seen),
         "dagster": dagster_url(request, desk.study, desk.neuron.layer_index),
@@ -87,7 +80,7 @@ def neuron_json(request: Request) -> Response:
     desk, pools, pool = _asked(request)
     seen = see_neuron(desk, pools)
     excerpts = see_excerpts(desk, pool, seen.standing)
-    study, drawn = desk.study, histogram(excerpts.drawn)
+    study, drawn = desk.study, activation_histogram(excerpts.drawn)
     found = {
         "study": study.name,
         "subject": study.study.subject_label,

@@ -93,7 +93,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class ScoreHistogram:
     frame: Frame
     bars: tuple[Bar, ...]
 
@@ -115,7 +115,7 @@ def line_chart(lines: Sequence[Line], layers: Sequence[int], low: float, high: f
     return Chart(_frame(ticks, low, high), tuple(_drawn(line, places, low, high) for line in lines))
 
 
-def histogram(scores: Sequence[float]) -> Histogram:
+def score_histogram(scores: Sequence[float]) -> ScoreHistogram:
     """How many scores lie in each tenth; it begins at 0, or where the lowest score is."""
     counts = [0] * _N_BINS
     for score in scores:
@@ -133,7 +133,7 @@ def histogram(scores: Sequence[float]) -> Histogram:
     edges = range(first, _N_BINS + 1, 2 if _N_BINS - first <= _N_BINS // 2 else 4)
     x_ticks = tuple(Tick(_LEFT + (at - first) * step, number(at * 2 / _N_BINS - 1, 1)) for at in edges)
     y_ticks = tuple(Tick(_height(count, 0, most), str(count)) for count in sorted({0, most // 2, most}))
-    return Histogram(Frame(_LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM, x_ticks, y_ticks, None), tuple(bars))
+    return ScoreHistogram(Frame(_LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM, x_ticks, y_ticks, None), tuple(bars))
 
 
 def _frame(x_ticks: tuple[Tick, ...], low: float, high: float) -> Frame:

@@ -20,7 +20,7 @@ from neuron_assets.sections import SampledNeurons
 from neuron_assets.study import Study
 from neuron_assets.viewer.depth import NAMES, Depth, best_and_worst, read_depth
 from neuron_assets.viewer.places import dagster_url, study_of
-from neuron_assets.viewer.plots import histogram, line_chart, lowest_and_highest
+from neuron_assets.viewer.plots import line_chart, lowest_and_highest, score_histogram
 from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
 from neuron_assets.viewer.sorting import Column, read_order, sorted_by
@@ -59,7 +59,7 @@ def study_page(request: Request) -> Response:
         "charts": {sample: line_chart(lines[sample], layers, low, high) for sample in _CHARTED if lines[sample]},
         "sample_names": SAMPLE_NAMES,
         "legend": {line.kind: line.name for drawn in lines.values() for line in drawn},
-        "histogram": histogram(scores) if scores else None,
+        "histogram": score_histogram(scores) if scores else None,
         "overall": _overall(depth),
         "best": best,
         "worst": worst,

@@ -6,9 +6,16 @@ Here: strings. Not here: colours and marks (`static/`).
 from collections.abc import Mapping
 from typing import Any
 
+from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
 from neuron_assets.study import Study
 
 SAMPLE_NAMES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
+AUTHOR_NAMES = {
+    SHUFFLED_CONTROL: "control: another neuron's explanation",
+    OVER_BROAD_CONTROL: "control: far too broad",
+    "unigram_lookup": "lookup of single tokens",
+    "bigram_lookup": "lookup of pairs of tokens",
+}
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from neuron_assets.viewer.charts import HEIGHT, WIDTH, histogram, whisker
+from neuron_assets.viewer.charts import HEIGHT, WIDTH, activation_histogram, whisker
 
 
 def test_every_token_is_in_one_bar_and_the_fullest_bar_is_the_highest() -> None:
-    found = histogram([-1.0] * 90 + [0.5, 1.0, 3.0])
+    found = activation_histogram([-1.0] * 90 + [0.5, 1.0, 3.0])
 
     assert found is not None
     assert sum(bar.count for bar in found.bars) == found.n == 93
@@ -15,15 +15,15 @@ def test_every_token_is_in_one_bar_and_the_fullest_bar_is_the_highest() -> None:
 
 
 def test_zero_is_marked_only_where_it_lies_within() -> None:
-    found = histogram([1.0, 2.0])
+    found = activation_histogram([1.0, 2.0])
 
     assert found is not None
     assert found.zero is None
-    assert histogram([]) is None
+    assert activation_histogram([]) is None
 
 
 def test_a_neuron_that_never_changes_has_a_histogram_too() -> None:
-    found = histogram([0.0] * 5)
+    found = activation_histogram([0.0] * 5)
 
     assert found is not None
     assert [bar.count for bar in found.bars] == [5]

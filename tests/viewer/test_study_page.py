@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from neuron_assets.project import Project
 from neuron_assets.viewer.app import create_app
-from neuron_assets.viewer.plots import Line, Point, histogram, line_chart, lowest_and_highest
+from neuron_assets.viewer.plots import Line, Point, line_chart, lowest_and_highest, score_histogram
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_the_upright_axis_holds_all_that_is_drawn() -> None:
 
 
 def test_every_score_is_in_the_histogram() -> None:
-    bars = histogram([-1.0, -0.95, 0.0, 0.31, 1.0]).bars
+    bars = score_histogram([-1.0, -0.95, 0.0, 0.31, 1.0]).bars
 
     assert [bar.told for bar in bars if not bar.told.startswith("0 of")] == [
         "2 of 5 from \N{MINUS SIGN}1.0 to \N{MINUS SIGN}0.9",
