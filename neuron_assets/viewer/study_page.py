@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,6 +26,7 @@ from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
 from neuron_assets.viewer.sorting import Column, read_order, sorted_by
 from neuron_assets.viewer.templating import page
+from neuron_assets.viewer.word_index import WORD_INDEX
 from neuron_assets.viewer.words import SAMPLE_NAMES, labels
 
 _CHARTED = ("top_and_random", "random_only")
@@ -68,7 +70,9 @@ def study_page(request: Request) -> Response:
         "layers": sorted_by(_layers(study, depth), order),
         "facts": list(_facts(study)),
     }
-    return page(request, "study.html", context)
+    answer = page(request, "study.html", context)
+    answer.background = BackgroundTask(WORD_INDEX.of, study)  # who searches next need not wait for it
+    return answer
 
 
 def _overall(depth: Depth) -> Mapping[str, Any]:

@@ -13,6 +13,8 @@ from starlette.testclient import TestClient
 from neuron_assets.project import Project
 from neuron_assets.viewer.app import create_app
 from neuron_assets.viewer.plots import Line, Point, line_chart, lowest_and_highest, score_histogram
+from neuron_assets.viewer.shelf import OpenStudy
+from neuron_assets.viewer.word_index import WORD_INDEX, WordIndex
 
 
 @pytest.fixture
@@ -133,6 +135,18 @@ def test_units_that_the_study_has_no_more_are_left_out(
     monkeypatch.setattr("neuron_assets.study.Study.n_units", 1)
 
     assert "Nothing is scored yet" in read(copied, "/tiny")
+
+
+def test_who_searches_after_looking_at_a_study_finds_its_words_in_order(
+    copied: Project, read: Callable[[Project, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(_study: OpenStudy) -> WordIndex:
+        raise AssertionError("it was not kept")
+
+    read(copied, "/tiny")
+    monkeypatch.setattr(WORD_INDEX, "_build", build)
+
+    assert "Activates" in read(copied, "/-/search?study=tiny&q=activates&in=words")
 
 
 def test_a_point_without_an_interval_is_drawn_without_a_band() -> None:
