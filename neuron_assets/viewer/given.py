@@ -4,12 +4,13 @@ Here: gathering them. Not here: the pages that ask people (`label_page.py`, `rat
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neuron_assets.method.labels import PersonsExplanation, PersonsRating, distinct, known_as, standing_ratings
+from neuron_assets.method.samples import SAMPLES
 from neuron_assets.tables.label_store import Kept, LabelStore
-from neuron_assets.viewer.neuron import Desk, see_neuron
+from neuron_assets.viewer.neuron import Candidate, Desk, Row
 
 EXPLAINED_ANEW = "That explanation is none of this neuron's any more: it was explained anew. Nothing was kept."
 
@@ -26,10 +27,19 @@ class Given:
     is_control: bool
 
 
-def given_explanations(desk: Desk, kept: Kept) -> tuple[Given, ...]:
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a person wrote, and what has become of it."""
+
+    label: PersonsExplanation
+    scores: Mapping[str, Row]
+    """By sample, whatever a scorer said; none while it waits to be a candidate, or to be scored."""
+
+
+def given_explanations(candidates: Sequence[Candidate], kept: Kept) -> tuple[Given, ...]:
     """Each text once, the one that stands first; controls too."""
     found: dict[str, Given] = {}
-    for each in sorted(see_neuron(desk).candidates, key=lambda each: not each.stands):
+    for each in sorted(candidates, key=lambda each: not each.stands):
         if each.explanation:
             given = Given(each.explanation, each.author, each.number, each.stands, each.is_control)
             found.setdefault(each.explanation, given)
@@ -47,6 +57,13 @@ def labels_of(desk: Desk) -> Kept:
 
 def explanations_by(person: str, kept: Kept) -> tuple[PersonsExplanation, ...]:
     return tuple(each for each in distinct(kept.of(PersonsExplanation)) if each.by == known_as(person))
+
+
+def own_explanations(person: str, candidates: Sequence[Candidate], kept: Kept) -> tuple[Own, ...]:
+    """All that this person wrote of the neuron, in the order of time, with the scores of its candidates."""
+    scores = {(each.author, each.explanation): each.scores for each in candidates}
+    found = ((label, scores.get((label.author, label.text), {})) for label in explanations_by(person, kept))
+    return tuple(Own(label, {sample: of[sample] for sample in SAMPLES if sample in of}) for label, of in found)
 
 
 def ratings_by(person: str, kept: Kept) -> Mapping[str, str]:

@@ -13,17 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from neuron_assets.errors import InvalidLabel, LabelNotWritten
-from neuron_assets.method.labels import LONGEST_NAME, LONGEST_TEXT, RATINGS, PersonsExplanation, known_as, tidied
+from neuron_assets.method.labels import LONGEST_NAME, LONGEST_TEXT, PersonsExplanation, known_as, tidied
 from neuron_assets.tables.label_store import LabelStore
 from neuron_assets.viewer.excerpts import heat_tokens, strongest
-from neuron_assets.viewer.given import explanations_by, given_explanations, labels_of, ratings_by
-from neuron_assets.viewer.neuron import Desk
+from neuron_assets.viewer.given import explanations_by, given_explanations, labels_of, own_explanations, ratings_by
+from neuron_assets.viewer.neuron import Desk, see_neuron
 from neuron_assets.viewer.neuron_excerpts import see_excerpts
 from neuron_assets.viewer.places import NEURON, neuron_of, saved_url
 from neuron_assets.viewer.posted import posted
 from neuron_assets.viewer.steady import steady
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import leading_to, remembered
+from neuron_assets.viewer.words import SAMPLE_NAMES
 
 _AT_FIRST = {"top": 16, "random": 8}
 
@@ -71,7 +72,7 @@ def _blank(request: Request, desk: Desk, typed: Mapping[str, str], problem: tupl
     for kind, n_at_first in _AT_FIRST.items():
         of_kind = [excerpt for excerpt in seen if excerpt.kind == kind]
         drawn = of_kind if "all" in request.query_params else of_kind[:n_at_first]
-        heated = [(each.document, heat_tokens(each.tokens, each.activations, largest)) for each in drawn]
+        heated = [heat_tokens(each.tokens, each.activations, largest) for each in drawn]
         kinds.append({"kind": kind, "n": len(of_kind), "excerpts": heated})
     own = explanations_by(remembered(request), labels_of(desk))
     context = {
@@ -87,12 +88,21 @@ def _blank(request: Request, desk: Desk, typed: Mapping[str, str], problem: tupl
 def _saved(request: Request, desk: Desk, person: str) -> Response:
     """Only where that person did explain the neuron; else the form."""
     kept = labels_of(desk)
-    own = explanations_by(person, kept)
-    if not own:
+    if not explanations_by(person, kept):
         return _blank(request, desk, {"person": person, "text": ""})
-    texts = {each.text for each in own}
-    others = [each for each in given_explanations(desk, kept) if each.text not in texts and not each.is_control]
-    context = {"own": own, "others": others, "ratings": ratings_by(person, kept), "choices": RATINGS, "person": person}
+    candidates, of_study = see_neuron(desk).candidates, desk.study.study.neuron_indices(desk.neuron.layer_index)
+    own = own_explanations(person, candidates, kept)
+    texts = {each.label.text for each in own}
+    given = given_explanations(candidates, kept)
+    context = {
+        "own": own,
+        "samples": SAMPLE_NAMES,
+        "waits": not all(each.scores for each in own),
+        "is_explained": bool(candidates) or desk.neuron.neuron_index in of_study,
+        "others": [each for each in given if each.text not in texts and not each.is_control],
+        "ratings": ratings_by(person, kept),
+        "person": person,
+    }
     return page(request, "labelled.html", _of(desk) | context)
 
 
@@ -102,6 +112,7 @@ def _of(desk: Desk) -> dict[str, Any]:
         "study": study,
         "neuron": neuron,
         "name": study.study.unit_name(neuron),
+        "reads_rules": study.study.simulator.provider == "rules",
         "problems": tuple(dict.fromkeys(desk.told)),
     }
 

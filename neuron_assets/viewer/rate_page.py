@@ -15,7 +15,7 @@ from neuron_assets.errors import InvalidLabel, LabelNotWritten
 from neuron_assets.method.labels import PersonsRating, tidied
 from neuron_assets.tables.label_store import LabelStore
 from neuron_assets.viewer.given import EXPLAINED_ANEW, explanation_id, given_explanations, labels_of, ratings_by
-from neuron_assets.viewer.neuron import Desk
+from neuron_assets.viewer.neuron import Desk, see_neuron
 from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url, saved_url
 from neuron_assets.viewer.posted import posted
 from neuron_assets.viewer.templating import page
@@ -31,7 +31,8 @@ def _save(request: Request, form: Mapping[str, str]) -> Response:
     desk = Desk(*neuron_of(request))
     kept = labels_of(desk)
     asked = form.get("explanation", "")
-    given = next((each for each in given_explanations(desk, kept) if explanation_id(each.text) == asked), None)
+    there = given_explanations(see_neuron(desk).candidates, kept)
+    given = next((each for each in there if explanation_id(each.text) == asked), None)
     context = {"study": desk.study, "neuron": desk.neuron, "name": desk.study.study.unit_name(desk.neuron)}
     if given is None:
         return page(request, "rating.html", context | {"told": EXPLAINED_ANEW, "text": None, "form": form}, 409)

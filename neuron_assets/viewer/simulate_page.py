@@ -15,19 +15,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from neuron_assets.errors import InvalidLabel, LabelNotWritten
-from neuron_assets.method.labels import LONGEST_NAME, HandSimulation, ReadExcerpt, check_name, known_as, tidied
+from neuron_assets.method.labels import HUMAN, LONGEST_NAME, HandSimulation, ReadExcerpt, check_name, known_as, tidied
 from neuron_assets.method.records import LARGEST
 from neuron_assets.tables.hand_simulated import PersonsSimulation, excerpts_to_simulate, human_simulations
 from neuron_assets.tables.label_store import LabelStore
 from neuron_assets.viewer.given import EXPLAINED_ANEW, Given, explanation_id, given_explanations, labels_of
+from neuron_assets.viewer.hand_excerpts import done_excerpts
 from neuron_assets.viewer.marking import Sheet, blank, filled, handed_out
-from neuron_assets.viewer.neuron import Desk
+from neuron_assets.viewer.neuron import Desk, see_neuron
 from neuron_assets.viewer.neuron_excerpts import see_excerpts
 from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url
 from neuron_assets.viewer.posted import posted
 from neuron_assets.viewer.steady import steady
 from neuron_assets.viewer.templating import page
-from neuron_assets.viewer.who import leading_to
+from neuron_assets.viewer.who import leading_to, remembered
 
 _DONE_BEFORE = "You have simulated these excerpts already, and the first time counts. Nothing was kept."
 _CUT_ANEW = "The corpus was cut anew since this page was made, so these excerpts are gone. Nothing was kept."
@@ -87,7 +88,7 @@ class _Asked:
 
 
 def simulate(request: Request) -> Response:
-    """?person=NAME hands out excerpts; ?candidate=N another explanation than the one that stands."""
+    """?person=NAME hands out excerpts, and results in NAME's browser; ?candidate=N is another explanation to read."""
     desk, person = Desk(*neuron_of(request)), tidied(request.query_params.get("person", ""))
     number = request.query_params.get("candidate", "")
     given = next((each for each in _with_number(desk) if _is_asked(each, number)), None)
@@ -174,7 +175,8 @@ def _wrong_name(person: str) -> str:
 
 def _with_number(desk: Desk) -> tuple[Given, ...]:
     """What is in `candidates`, so that a model simulates it, too."""
-    return tuple(each for each in given_explanations(desk, labels_of(desk)) if each.candidate is not None)
+    given = given_explanations(see_neuron(desk).candidates, labels_of(desk))
+    return tuple(each for each in given if each.candidate is not None)
 
 
 def _is_asked(given: Given, number: str) -> bool:
@@ -190,6 +192,8 @@ def _page(
     n_left: int | None = None,
 ) -> Response:
     desk = asked.desk
+    is_own = bool(asked.person) and known_as(remembered(request)) == known_as(asked.person)
+    results = asked.results() if is_own else ()
     context = {
         "study": desk.study,
         "neuron": desk.neuron,
@@ -197,7 +201,8 @@ def _page(
         "asked": asked,
         "sheets": sheets,
         "n_left": n_left,
-        "results": asked.results() if asked.person else (),
+        "is_own": is_own,
+        "results": [(f"{HUMAN}{one.person}", one, done_excerpts(desk, one)) for one in results],
         "n_saved": request.query_params.get("saved", ""),
         "told": problem[0],
         "has_another": asked.given is None and any(each.stands for each in _with_number(desk)),

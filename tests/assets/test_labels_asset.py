@@ -15,9 +15,11 @@ from neuron_assets.method.records import NeuronId
 from neuron_assets.project import Project
 from neuron_assets.study import Study, read_study
 from neuron_assets.tables.label_store import LabelStore
-from neuron_assets.tables.labelled import NOT_TAKEN_IN, OF_NO_CANDIDATE, labels_of
 from neuron_assets.tables.parquet import read_facts
 from neuron_assets.tables.store import TableStore
+from neuron_assets.viewer.given import Own, labels_of, own_explanations
+from neuron_assets.viewer.neuron import Desk, see_neuron
+from neuron_assets.viewer.shelf import Shelf
 from tests.scenario import make_project
 from tests.served_tables import make, metadata, path_of, read
 
@@ -51,6 +53,13 @@ def label(project: Project, neuron: NeuronId, text: str = IN_RULES) -> None:
     store_of(project).add(written)
 
 
+def own_label(project: Project, neuron: NeuronId) -> Own:
+    """The one of Åsa, as the viewer tells it."""
+    desk = Desk(Shelf(project).study("tiny"), neuron)
+    (own,) = own_explanations("åsa", see_neuron(desk).candidates, labels_of(desk))
+    return own
+
+
 def explained_neuron(study: Study, layer: int = 1, place: int = 0) -> NeuronId:
     return NeuronId(layer, study.neuron_indices(layer)[place])
 
@@ -66,8 +75,7 @@ def test_a_label_is_scored_beside_what_was_there(own: tuple[Project, Study]) -> 
     other_layer = {table: path_of(project, table, 2).read_bytes() for table in CHAIN}
     neuron = explained_neuron(study)
     label(project, neuron)
-    (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", neuron)
-    assert (seen.candidate, seen.scores, seen.waits) == (None, (), NOT_TAKEN_IN)
+    assert not own_label(project, neuron).scores
 
     runs = make(project, study)
 
@@ -98,8 +106,9 @@ def test_a_label_is_scored_beside_what_was_there(own: tuple[Project, Study]) -> 
     assert metadata(project, study, "candidates", 1)["by_people"] == 1
     assert "human:Åsa" in set(read(project, "layer_summary")["author"])
 
-    (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", neuron)
-    assert (seen.label.text, seen.candidate, len(seen.scores), seen.waits) == (IN_RULES, last + 1, 2, None)
+    told = own_label(project, neuron)
+    assert (told.label.text, set(told.scores)) == (IN_RULES, {"top_and_random", "random_only"})
+    assert all(row["author"] == "human:Åsa" and row["candidate"] == last + 1 for row in told.scores.values())
 
     assert make(project, study) == []
 
@@ -142,12 +151,11 @@ def test_a_label_of_a_neuron_that_is_not_explained_is_no_candidate(own: tuple[Pr
     before = path_of(project, "scores", 1).read_bytes()
     label(project, NeuronId(1, stranger))
     make(project, study)
-    (seen,) = labels_of(TableStore.at(project.tables), "tiny", "L01", NeuronId(1, stranger))
 
     assert read(project, "labels")["neuron_index"].to_list() == [stranger]
     assert stranger not in set(read(project, "candidates")["neuron_index"])
     assert path_of(project, "scores", 1).read_bytes() == before
-    assert (seen.candidate, seen.scores, seen.waits) == (None, (), OF_NO_CANDIDATE)
+    assert not own_label(project, NeuronId(1, stranger)).scores
     assert make(project, study) == []
 
 

@@ -139,6 +139,10 @@ def test_a_person_labels_and_simulates_and_sees_it_kept(
     faults += watched.faults()
     watched.page.get_by_role("button", name="Keep these").click()
     watched.page.get_by_role("heading", name="Kept.").wait_for()
+    watched.page.get_by_text("Token by token").click()
+    watched.page.get_by_label("excerpt 1, your marks").wait_for()
+    watched.keep(f"simulated_{_look(request)}")
+    faults += watched.faults()
 
     assert colours == ["mark m7", "mark", "mark m10"]
 

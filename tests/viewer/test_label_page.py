@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from neuron_assets.method.controls import SHUFFLED_CONTROL
 from neuron_assets.method.labels import PersonsExplanation, PersonsRating
@@ -40,6 +41,7 @@ def test_before_saving_nobodys_explanation_is_shown(asked: Asked, address: str) 
     page = read(asked.get(address))
 
     assert "you have seen what others say" in page
+    assert all(place in page for place in ("this neuron's page", "its layer's page", "the study's", "a search"))
     for text in asked.candidates()["explanation"].drop_nulls():
         assert text[:40] not in page
 
@@ -56,7 +58,7 @@ def test_what_a_person_writes_is_kept_and_then_others_are_shown(asked: Asked) ->
     assert asked.candidates()["explanation"][0] in page
 
 
-def test_what_a_person_wrote_is_shown_in_their_own_browser_only(asked: Asked) -> None:
+def test_the_page_of_what_a_person_saved_opens_in_their_own_browser_only(asked: Asked) -> None:
     asked.post("label", WRITTEN)
     same = read(asked.get("label?saved=ANN"))
     asked.client.cookies.clear()
@@ -69,6 +71,34 @@ def test_what_a_person_wrote_is_shown_in_their_own_browser_only(asked: Asked) ->
         assert "names of things" not in page
         assert asked.candidates()["explanation"][0] not in page
     assert fields(other)["person"] == "Bob"
+
+
+def test_a_label_that_is_not_scored_yet_says_what_to_run(asked: Asked) -> None:
+    page = read(asked.client.get(asked.post("label", WRITTEN).headers["location"]))
+
+    assert "neuron-assets materialize tiny --layers 2" in page
+    assert "--neurons all" not in page
+
+
+def test_a_label_of_a_neuron_that_is_not_explained_says_that_it_waits(asked: Asked) -> None:
+    other = asked_in(Path(asked.project.tables).parent, (2, 0 if asked.neuron.neuron_index else 1))
+    page = read(other.client.get(other.post("label", WRITTEN).headers["location"]))
+
+    assert "scored as any other" not in page
+    assert "neuron-assets materialize tiny --layers 2 --neurons all" in page
+
+
+def test_where_the_simulator_reads_rules_it_is_told_before_and_after_writing(asked: Asked) -> None:
+    told = "docs/rules.md"
+    written = asked.post("label", WRITTEN).headers["location"]
+    assert told in read(asked.get("label"))
+    assert told in read(asked.client.get(written))
+
+    path = asked.project.study_files()["tiny"]
+    model = {"provider": "openai_compatible", "model": "any", "base_url": "http://127.0.0.1:9/v1"}
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"simulator": model}))
+    assert told not in read(asked.get("label"))
+    assert told not in read(asked.client.get(written))
 
 
 def test_a_disk_that_takes_nothing_is_told_with_what_was_typed(asked: Asked) -> None:
@@ -173,6 +203,14 @@ def test_a_rating_of_nothing_is_refused(asked: Asked, wrong: Mapping[str, str], 
     page = asked.post("rate", _rating(asked, **wrong))
 
     assert (page.status_code, asked.files()) == (status, {})
+
+
+@pytest.mark.parametrize("missing", ["person", "rating", "explanation"])
+def test_a_rating_without_one_of_its_fields_is_refused(asked: Asked, missing: str) -> None:
+    page = asked.post("rate", {name: text for name, text in _rating(asked).items() if name != missing})
+
+    assert page.status_code == (409 if missing == "explanation" else 422)
+    assert not asked.files()
 
 
 def test_a_damaged_label_is_named_and_the_others_stand(asked: Asked) -> None:

@@ -80,7 +80,41 @@ def test_marks_are_kept_and_scored_beside_the_model(asked: Asked) -> None:
     assert {each.excerpt.excerpt_index for each in kept} == {int(number) for number in form["excerpts"].split()}
     assert all(each.values[:3] == (0, 7, 0) and each.author == "human:Ann" for each in kept)
     assert "Your simulation so far, Ann" in page
-    assert "Agreement of you and the model" in page
+    assert "human:Ann" in page
+    assert "Agreement of the two" in page
+
+
+def test_what_was_done_is_drawn_beside_the_neuron_and_the_model(asked: Asked) -> None:
+    form = _marked(asked)
+    page = asked.client.get(asked.post("simulate", form).headers["location"]).text
+    done = page[page.index("<details") : page.index("</details>")]
+    maps = re.findall(r'aria-label="excerpt (\d), (.*?)">(.*?)</div>', done, re.DOTALL)
+
+    assert [(number, whose) for number, whose, _ in maps] == [
+        (str(number), whose) for number in range(1, 5) for whose in ("the neuron", "your marks", "the model")
+    ]
+    for _, whose, drawn in maps:
+        tokens = re.findall(r'<span class="t ([^"]*)" title="([^"]*)">', drawn)
+        if whose == "your marks":
+            assert [colour.strip() for colour, _ in tokens] == ["", "s7", *[""] * (len(tokens) - 2)]
+        assert all(("simulated" in told) == (whose != "the neuron") for _, told in tokens)
+    rows = asked.study.rows("activations", asked.neuron)
+    assert rows is not None
+    peaks = rows.filter(rows["excerpt_index"].is_in(list(map(int, form["excerpts"].split()))))["peak"]
+    assert all(f'title="{exact(peak)}"' in done for peak in peaks)
+
+
+def test_nobody_else_sees_what_a_person_did(asked: Asked) -> None:
+    asked.post("simulate", _marked(asked))
+    asked.client.cookies.clear()
+    nobody = read(asked.get("simulate?person=Ann&saved=4"))
+    asked.post("simulate", _marked(asked, "Bob"))
+    other = read(asked.get("simulate?person=Ann&saved=4"))
+
+    for page in (nobody, other):
+        assert "Your simulation" not in page
+        assert "Agreement" not in page
+        assert "Token by token" not in page
 
 
 def test_an_excerpt_is_simulated_once_by_a_person(asked: Asked) -> None:
