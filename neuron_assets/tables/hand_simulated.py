@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from neuron_assets.errors import TableError
+from neuron_assets.errors import ChangedInput, TableError
 from neuron_assets.method.hand_simulations import BesideTheModel, beside_the_model
 from neuron_assets.method.labels import HandSimulation, ReadExcerpt, counted, excerpts_of
 from neuron_assets.method.records import Exemplars, NeuronId, NeuronRecord
@@ -56,7 +56,7 @@ def excerpts_to_simulate(
     """Excerpts of `valid` of the neuron that this person has not simulated yet, in an order that tells nothing.
 
     Where the model has simulated the neuron, only excerpts that it did; without what the neuron does on them. Raises
-    MissingTable, UnreadableTable or InvalidTable.
+    MissingTable, UnreadableTable, InvalidTable or ChangedInput.
     """
     neurons = _Neuron.read(store, study, key, neuron)
     done = excerpts_of(person, LabelStore(store, study).of_neuron(neuron).of(HandSimulation), neuron)
@@ -108,6 +108,8 @@ class _Neuron:
         wanted = pl.col("excerpt_index").is_in(kept["excerpt_index"].to_list())
         columns = ["excerpt_index", "document_index", "document", "tokens"]
         rows = kept.join(read_table(texts, "excerpts", wanted, columns), on="excerpt_index", maintain_order="left")
+        if read_facts(texts).content != content:  # replaced meanwhile
+            raise ChangedInput(activations, texts)
         return cls(neuron, content, rows, _simulations(store, study, key, neuron, content))
 
     def record(self, excerpt_indices: Sequence[int]) -> NeuronRecord:

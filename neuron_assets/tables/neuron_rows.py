@@ -25,14 +25,6 @@ _FACTS = 2048
 """What files say of themselves is small, and asked of all layers at once."""
 
 
-def neuron_rows(path: UPath, table: str, neuron_index: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """The rows of one neuron of a layer's table, in their order; none where it has none.
-
-    A file that is replaced meanwhile gives its old rows or its new ones. Raises MissingTable or UnreadableTable.
-    """
-    return rows_of(path, table, "neuron_index", [neuron_index], columns)
-
-
 def excerpt_rows(path: UPath, excerpt_indices: Sequence[int], columns: Sequence[str] | None = None) -> pl.DataFrame:
     """These rows of the table `excerpts`, ascending, each once; raises MissingTable or UnreadableTable."""
     return rows_of(path, "excerpts", "excerpt_index", excerpt_indices, columns)
@@ -49,7 +41,10 @@ def kept_facts(path: UPath) -> TableFacts:
 def rows_of(
     path: UPath, table: str, key: str, values: Sequence[int] | Sequence[str], columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """The rows whose column `key` holds one of the values; raises MissingTable or UnreadableTable."""
+    """The rows whose column `key` holds one of the values, in the order of the table.
+
+    A file that is replaced meanwhile gives its old rows or its new ones. Raises MissingTable or UnreadableTable.
+    """
     try:
         return _read(path, table, key, values, columns)
     except UnreadableTable:  # elsewhere than on a disk a file may have been replaced between two reads of it

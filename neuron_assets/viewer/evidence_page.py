@@ -15,6 +15,7 @@ from neuron_assets.viewer.evidence import Evidence, Text, see_evidence
 from neuron_assets.viewer.excerpts import HeatToken, exact, heat_tokens, shown, shown_text, strongest
 from neuron_assets.viewer.neuron import Candidate, Desk, SeenNeuron, see_neuron
 from neuron_assets.viewer.places import NEURON, neuron_of
+from neuron_assets.viewer.steady import steady
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.words import AUTHOR_NAMES, SAMPLE_NAMES
 
@@ -90,4 +91,4 @@ def _drawn(text: Text, largest: float) -> list[MarkedToken]:
     return [MarkedToken(token, place in text.marked) for place, token in enumerate(tokens)]
 
 
-ROUTES = (Route(f"{NEURON}/evidence", evidence_page),)
+ROUTES = (Route(f"{NEURON}/evidence", steady(evidence_page)),)

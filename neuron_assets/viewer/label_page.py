@@ -21,6 +21,7 @@ from neuron_assets.viewer.neuron import Desk
 from neuron_assets.viewer.neuron_excerpts import see_excerpts
 from neuron_assets.viewer.places import NEURON, neuron_of, saved_url
 from neuron_assets.viewer.posted import posted
+from neuron_assets.viewer.steady import steady
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import leading_to, remembered
 
@@ -105,4 +106,4 @@ def _of(desk: Desk) -> dict[str, Any]:
     }
 
 
-ROUTES = (Route(f"{NEURON}/label", label), Route(f"{NEURON}/label", save_label, methods=["POST"]))
+ROUTES = (Route(f"{NEURON}/label", steady(label)), Route(f"{NEURON}/label", save_label, methods=["POST"]))

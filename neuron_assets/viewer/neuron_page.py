@@ -22,6 +22,7 @@ from neuron_assets.viewer.given import labels_of, ratings_by
 from neuron_assets.viewer.neuron import Desk, SeenNeuron, see_neuron
 from neuron_assets.viewer.neuron_excerpts import Excerpt, SeenExcerpts, see_excerpts
 from neuron_assets.viewer.places import NEURON, dagster_url, neuron_of, neuron_url
+from neuron_assets.viewer.steady import steady
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import remembered
 from neuron_assets.viewer.words import AUTHOR_NAMES, SAMPLE_NAMES
@@ -167,4 +168,4 @@ def _here(desk: Desk, *, pool: str, aside: bool, asked_all: bool, asked: dict[st
     return neuron_url(desk.study.name, desk.neuron) + (f"?{urlencode(told)}" if told else "") + "#excerpts"
 
 
-ROUTES = (Route(f"{NEURON}.json", neuron_json), Route(NEURON, neuron_page))
+ROUTES = (Route(f"{NEURON}.json", steady(neuron_json)), Route(NEURON, steady(neuron_page)))

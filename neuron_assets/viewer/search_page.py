@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from neuron_assets.errors import StudyError
+from neuron_assets.tables.token_index import MOST_TOKENS
 from neuron_assets.viewer.places import asked_study, neuron_url, shelf_of, tool_url
 from neuron_assets.viewer.search import Found, search_token, search_words
 from neuron_assets.viewer.shelf import OpenStudy
@@ -32,7 +33,14 @@ def search(request: Request) -> Response:
         only = ""
     number = _page_number(request.query_params.get("page", ""))
     studies = [each.name for each in shelf_of(request).studies()[0] if each.has("excerpts")]
-    context = {"study": study, "studies": studies, "asked": asked, "only": only, "number": number}
+    context = {
+        "study": study,
+        "studies": studies,
+        "asked": asked,
+        "only": only,
+        "number": number,
+        "n_tokens": MOST_TOKENS,
+    }
     if study is None or not (asked if only == "token" else asked.strip()):
         return page(request, "search.html", context | {"lists": ()})
     told = ""

@@ -25,6 +25,7 @@ from neuron_assets.viewer.neuron import Desk
 from neuron_assets.viewer.neuron_excerpts import see_excerpts
 from neuron_assets.viewer.places import NEURON, neuron_of, neuron_url
 from neuron_assets.viewer.posted import posted
+from neuron_assets.viewer.steady import steady
 from neuron_assets.viewer.templating import page
 from neuron_assets.viewer.who import leading_to
 
@@ -208,4 +209,4 @@ def _page(
     return page(request, "simulate.html", context, problem[1])
 
 
-ROUTES = (Route(f"{NEURON}/simulate", simulate), Route(f"{NEURON}/simulate", save_simulation, methods=["POST"]))
+ROUTES = (Route(f"{NEURON}/simulate", steady(simulate)), Route(f"{NEURON}/simulate", save_simulation, methods=["POST"]))

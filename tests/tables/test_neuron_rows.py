@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from neuron_assets.errors import MissingTable, UnreadableTable
-from neuron_assets.tables.neuron_rows import excerpt_rows, neuron_rows, rows_of
+from neuron_assets.tables.neuron_rows import excerpt_rows, rows_of
 from neuron_assets.tables.parquet import TableFacts, read_table, write_table
 from neuron_assets.tables.rows import frame
 
@@ -60,16 +60,16 @@ def test_a_neurons_rows_are_those_that_a_scan_finds(folder: UPath, order: str) -
     write_table(path, activations(order=order), FACTS)
     scanned = read_table(path, "activations", pl.col("neuron_index") == 123)
 
-    assert scanned.equals(neuron_rows(path, "activations", 123))
-    assert scanned.schema == neuron_rows(path, "activations", 123).schema
-    assert neuron_rows(path, "activations", 123, ["peak"])["peak"].to_list() == [123.0] * N_ROWS
+    assert scanned.equals(rows_of(path, "activations", "neuron_index", [123]))
+    assert scanned.schema == rows_of(path, "activations", "neuron_index", [123]).schema
+    assert rows_of(path, "activations", "neuron_index", [123], ["peak"])["peak"].to_list() == [123.0] * N_ROWS
 
 
 def test_a_neuron_that_is_not_there_has_no_rows(folder: UPath) -> None:
     path = folder / "L00.parquet"
     write_table(path, activations(), FACTS)
 
-    assert neuron_rows(path, "activations", N_NEURONS).equals(activations().clear())
+    assert rows_of(path, "activations", "neuron_index", [N_NEURONS]).equals(activations().clear())
 
 
 def test_excerpts_are_found_by_their_numbers(folder: UPath) -> None:
@@ -116,12 +116,12 @@ def test_a_footer_is_read_once_and_again_when_the_file_is_replaced(
     monkeypatch.setattr(pq, "read_metadata", counting)
     write_table(path, activations(), FACTS)
     for neuron_index in range(3):
-        neuron_rows(path, "activations", neuron_index)
+        rows_of(path, "activations", "neuron_index", [neuron_index])
     n_before = len(read)
     write_table(path, activations(shift=0.5), FACTS)
 
     assert n_before == 1
-    assert neuron_rows(path, "activations", 7)["peak"][0] == 7.5
+    assert rows_of(path, "activations", "neuron_index", [7])["peak"][0] == 7.5
     assert len(read) == 2
 
 
@@ -137,7 +137,7 @@ def test_a_table_that_is_being_replaced_gives_the_old_or_the_new(tmp_path: Path)
     writer.start()
     seen: set[float] = set()
     while writer.is_alive():
-        rows = neuron_rows(path, "activations", 9)
+        rows = rows_of(path, "activations", "neuron_index", [9])
         assert rows.height == N_ROWS
         seen.update(rows["peak"].unique())
         assert len(rows["peak"].unique()) == 1
@@ -159,7 +159,7 @@ def test_what_cannot_be_read_is_named(folder: UPath, damage: str) -> None:
         path.write_bytes({"truncated": content[:5000], "empty": b"", "text": b"no parquet", "page": broken}[damage])
 
     with pytest.raises(UnreadableTable, match=r"L00\.parquet"):
-        neuron_rows(path, "activations", 0)
+        rows_of(path, "activations", "neuron_index", [0])
 
 
 def test_another_tables_file_and_one_that_is_not_there_are_refused(folder: UPath) -> None:
@@ -167,6 +167,6 @@ def test_another_tables_file_and_one_that_is_not_there_are_refused(folder: UPath
     write_table(path, activations(), FACTS)
 
     with pytest.raises(UnreadableTable, match="it holds the table activations, not scores"):
-        neuron_rows(path, "scores", 0)
+        rows_of(path, "scores", "neuron_index", [0])
     with pytest.raises(MissingTable):
-        neuron_rows(folder / "L01.parquet", "activations", 0)
+        rows_of(folder / "L01.parquet", "activations", "neuron_index", [0])

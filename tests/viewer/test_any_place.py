@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import fsspec
+import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,6 +13,7 @@ from neuron_assets.project import Project
 from neuron_assets.tables.parquet import read_facts, read_table, write_table
 from neuron_assets.tables.store import TableStore
 from neuron_assets.viewer.app import create_app
+from neuron_assets.viewer.shelf import OpenStudy
 
 _PAGES = ("/tiny", "/tiny/2", "/tiny/{}/{}", "/tiny/{}/{}.json?pool=valid", "/tiny/{}/{}/label", "/tiny/{}/{}/similar")
 
@@ -58,3 +60,24 @@ def test_a_table_that_is_written_meanwhile_gives_its_old_rows_or_its_new_ones(
     finally:
         ended.set()
         writer.join()
+
+
+@pytest.mark.parametrize("place", ["", ".json", "/label"])
+def test_texts_that_are_cut_anew_meanwhile_are_not_put_under_old_activations(
+    made: Project, explained: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    shutil.copytree(made.dagster_home.parent, tmp_path / "own")
+    own = Project.from_environment({}, tmp_path / "own")
+    path = TableStore.at(own.tables).path("tiny", "excerpts")
+    rows, facts, read = read_table(path, "excerpts"), read_facts(path), OpenStudy.excerpts
+
+    def read_late(*asked: object) -> pl.DataFrame:
+        write_table(path, rows.with_columns(pl.col("tokens").list.head(3)), facts)
+        return read(*asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OpenStudy, "excerpts", read_late)
+    with TestClient(create_app(own), base_url="http://127.0.0.1:8787") as asking:
+        answer = asking.get(f"/tiny/{explained[0]}/{explained[1]}{place}")
+
+    assert answer.status_code == 200
+    assert "made from other content than" in answer.text
