@@ -261,6 +261,12 @@ def _query(facts: Mapping[str, object]) -> str:
     return urlencode({name: value for name, value in facts.items() if value is not None}, safe="/+")
 
 
+def brief(identity: str) -> str:
+    """Who that is, in a few words: without server and parameters; rows and files tell all of it."""
+    name = identity.partition("?")[0]
+    return name.partition("=")[2].partition("@")[0] or name
+
+
 def _digest(path: Path) -> str:
     """First digits of the sha256 of a file that the study names."""
     try:

@@ -23,7 +23,6 @@ from neuron_assets.assets.specs import (
     Result,
     asking_notes,
     asset_key,
-    brief,
     hand_over,
     made_by,
     seconds_since,
@@ -33,6 +32,7 @@ from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.explaining.output_side import OutputSide
 from neuron_assets.method.records import NeuronRecord
+from neuron_assets.model_sections import brief
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import explanations_frame
 from neuron_assets.tables.parquet import StoredTable

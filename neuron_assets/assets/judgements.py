@@ -22,7 +22,6 @@ from neuron_assets.assets.specs import (
     Result,
     asking_notes,
     asset_key,
-    brief,
     hand_over,
     made_by,
     seconds_since,
@@ -32,6 +31,7 @@ from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.lineage import lineages
 from neuron_assets.method.judging.cases import Cases
 from neuron_assets.method.records import Answer
+from neuron_assets.model_sections import brief
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import by_people
 from neuron_assets.tables.judged import judgements_frame

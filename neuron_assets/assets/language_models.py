@@ -15,8 +15,9 @@ from neuron_assets.assets.estimating import Estimate, estimate
 from neuron_assets.assets.partitions import layer_index
 from neuron_assets.assets.refreshing import OBSERVED_BY, outdated_layers
 from neuron_assets.assets.run_tags import tag_run
-from neuron_assets.assets.specs import ROLES, Role, asset_key, brief
+from neuron_assets.assets.specs import ROLES, Role, asset_key
 from neuron_assets.errors import NeuronAssetsError
+from neuron_assets.model_sections import brief
 from neuron_assets.study import Study
 from neuron_assets.tables.store import TableStore
 

@@ -23,7 +23,6 @@ from neuron_assets.assets.specs import (
     Result,
     asking_notes,
     asset_key,
-    brief,
     hand_over,
     made_by,
     seconds_since,
@@ -33,6 +32,7 @@ from neuron_assets.assets.trying_again import ask_lost_again, trying_again
 from neuron_assets.method.meanings import MeaningParameters, firing_tokens, meanings_of
 from neuron_assets.method.records import Answer, NeuronRecord
 from neuron_assets.method.samples import shown_rows
+from neuron_assets.model_sections import brief
 from neuron_assets.study import Study
 from neuron_assets.tables.meant import Meaning, meanings_frame
 from neuron_assets.tables.parquet import StoredTable

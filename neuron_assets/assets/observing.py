@@ -5,7 +5,7 @@ Put here: the writing down. Keep out: the observable assets (`language_models.py
 
 import dagster as dg
 
-from neuron_assets.assets.specs import brief
+from neuron_assets.model_sections import brief
 
 
 def write_down(instance: dg.DagsterInstance, key: dg.AssetKey, version: str) -> None:

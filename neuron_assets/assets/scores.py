@@ -33,7 +33,6 @@ from neuron_assets.assets.specs import (
     SCORERS,
     Result,
     asset_key,
-    brief,
     hand_over,
     made_by,
     scorers_in_words,
@@ -45,6 +44,7 @@ from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.intervals import neuron_intervals
 from neuron_assets.method.samples import CHOOSING, judge, judge_natural, sampled_rows
+from neuron_assets.model_sections import brief
 from neuron_assets.study import Study
 from neuron_assets.tables.explained import (
     Scored,

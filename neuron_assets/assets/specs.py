@@ -135,12 +135,6 @@ def table_metadata(study: Study, table: str) -> dict[str, Any]:
     }
 
 
-def brief(identity: str) -> str:
-    """Who that is, for the UI's narrow columns: without server and parameters; rows and files tell all of it."""
-    name = identity.partition("?")[0]
-    return name.partition("=")[2].partition("@")[0] or name
-
-
 def _notes(study: Study, table: str) -> dict[str, str]:
     """What stands in the file beside the rows, where it is known before the step has run."""
     notes = {"study": study.name, "subject": study.subject_label, "corpus": study.corpus.provider}

@@ -249,6 +249,11 @@ def of_study() -> pl.Expr:
     return ~pl.col("author").is_in(CONTROLS) & ~by_people()
 
 
+def is_explained() -> pl.Expr:
+    """Whether a row of candidates is a text of the study's own, neither a control nor a person's nor a failure."""
+    return of_study() & pl.col("explanation").is_not_null()
+
+
 def by_people() -> pl.Expr:
     """Whether a person wrote the text of a row."""
     return pl.col("author").str.starts_with(HUMAN)

@@ -106,13 +106,21 @@ def read_table(
     path: UPath, table: str, where: pl.Expr | None = None, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """The rows of the file, or those where `where` holds; raises MissingTable or UnreadableTable."""
-    found = read_facts(path).table
-    if found != table:
-        raise UnreadableTable(path, f"it holds the table {found}, not {table}")
+    return read_with_facts(path, table, where, columns)[1]
+
+
+def read_with_facts(
+    path: UPath, table: str, where: pl.Expr | None = None, columns: Sequence[str] | None = None
+) -> tuple[TableFacts, pl.DataFrame]:
+    """As `read_table`, with what the same file says of itself: it is opened once, and may be replaced meanwhile."""
     with damage_named(path), path.open("rb") as file:
+        facts = facts_in(pq.read_metadata(file))
+        if facts.table != table:
+            raise UnreadableTable(path, f"it holds the table {facts.table}, not {table}")
+        file.seek(0)
         frame = pl.scan_parquet(file)
         rows = frame if where is None else frame.filter(where)
-        return (rows if columns is None else rows.select(columns)).collect()
+        return facts, (rows if columns is None else rows.select(columns)).collect()
 
 
 def _plain(footer: pq.FileMetaData) -> dict[str, str]:

@@ -3,19 +3,28 @@
 Here: gathering. Not here: one layer's scores (`scored.py`), how it is shown (`study_page.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from neuron_assets.errors import TableError
+from neuron_assets.lineage import lineages
 from neuron_assets.method.records import NeuronId
+from neuron_assets.study import Study
 from neuron_assets.tables.explained import of_study
 from neuron_assets.tables.reading import comparable_summary
 from neuron_assets.tables.summarized import CHOSEN
 from neuron_assets.viewer.plots import Line, Point
-from neuron_assets.viewer.scored import OWN, LayerScores, explanations_of, layer_scores, texts_are_those_scored
+from neuron_assets.viewer.scored import (
+    OWN,
+    LayerScores,
+    explanations_of,
+    layer_scores,
+    outdated,
+    texts_are_those_scored,
+)
 from neuron_assets.viewer.shelf import OpenStudy
 
 TWIN = "untrained_twin"
@@ -34,6 +43,16 @@ _SUMMARY = ("layer_index", "author", "scorer", "sample", "mean", "mean_low", "me
 
 
 @dataclass(frozen=True, slots=True)
+class MadeBy:
+    """Whose the scores are, as their tables say; where there are none, as study.yaml does."""
+
+    subjects: tuple[str, ...]
+    explainers: tuple[str, ...]
+    """Identities."""
+    simulators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Depth:
     """What the layers of a study say, and what is to be told about what they do not say."""
 
@@ -42,8 +61,11 @@ class Depth:
     """Of means, by layer, line and sample; of layers whose summary is of these scores."""
     twin: pl.DataFrame | None
     """Of the `layer_summary` of the untrained twin what stands there, where it can be compared."""
+    no_twin: str | None
+    """Why the twin is not shown, if there should be one."""
+    made_by: MadeBy
     told: tuple[str, ...]
-    """What is wrong, a line each."""
+    """What else is wrong, a line each."""
 
     def mean(self, layer: LayerScores, line: str, sample: str) -> Mapping[str, Any] | None:
         """n, n_undefined, mean, low, high and share_above_half; None where there is no such line."""
@@ -96,6 +118,9 @@ def read_depth(study: OpenStudy, layer_indices: Sequence[int] | None = None) -> 
             told.append(f"Layer {layer_index} is left out. {error}")
         else:
             layers += [found] if found is not None else []
+    lineage = lineages(study.study)["scores"]
+    if early := [layer.layer_index for layer in layers if layer.facts.lineage != lineage]:
+        told.append(outdated(f"The scores of {_listed(early)} were", study))
     try:
         intervals, old = _intervals(study, layers)
     except TableError as error:
@@ -105,7 +130,7 @@ def read_depth(study: OpenStudy, layer_indices: Sequence[int] | None = None) -> 
         again = f"neuron-assets materialize {study.name}"
         told.append(f"No intervals of the means of {_listed(old)} yet, as the summary is older or missing: {again}")
     twin, why = _twin(study) if layers else (None, None)
-    return Depth(tuple(layers), intervals, twin, (*told, *([why] if why else [])))
+    return Depth(tuple(layers), intervals, twin, why, _made_by(study.study, layers), tuple(told))
 
 
 def best_and_worst(study: OpenStudy, depth: Depth, n: int) -> tuple[list[Noted], list[Noted]]:
@@ -152,7 +177,7 @@ def _intervals(
     facts, summary = study.facts("layer_summary"), study.layer("layer_summary", columns=_SUMMARY)
     if facts is None or summary is None:
         return {}, [layer.layer_index for layer in layers]
-    content = {layer.layer_index: layer.content for layer in layers}
+    content = {layer.layer_index: layer.facts.content for layer in layers}
     names = {index: study.store.name(study.store.path(study.name, "scores", study.key(index))) for index in content}
     fresh = [index for index in content if facts.inputs.get(names[index]) == content[index]]
     rows = pl.concat([_own_rows(summary).with_columns(line=pl.lit(OWN)), summary.with_columns(line="author")])
@@ -167,6 +192,17 @@ def _own_rows(summary: pl.DataFrame) -> pl.DataFrame:
     """Of a `layer_summary` the rows of what stands: the chosen, or where there was no choice the explainer's."""
     chosen = summary.filter(pl.col("author") == CHOSEN)
     return chosen if chosen.height else summary.filter((pl.col("scorer") == "simulation") & of_study())
+
+
+def _made_by(study: Study, layers: Sequence[LayerScores]) -> MadeBy:
+    def distinct(names: Iterable[str], otherwise: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names)) or (otherwise,)
+
+    return MadeBy(
+        distinct((layer.facts.notes.get("subject", study.subject_label) for layer in layers), study.subject_label),
+        distinct((name for layer in layers for name in layer.explainers), study.explainer_identity),
+        distinct((name for layer in layers for name in layer.simulators), study.simulator_identity),
+    )
 
 
 def _twin(study: OpenStudy) -> tuple[pl.DataFrame | None, str | None]:

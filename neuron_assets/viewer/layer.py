@@ -3,7 +3,8 @@
 Here: joining the tables, and choosing rows of it. Not here: reading scores (`scored.py`), the page (`layer_page.py`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -26,12 +27,19 @@ _SCORED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Both ends belong to it; None is no end."""
+
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which neurons are looked at; all of them if nothing is said."""
 
-    least: float | None = None
-    """Of the top-and-random score, -1 to 1."""
-    most: float | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    """By column; a row without a value there is in no range."""
     state: str | None = None
     """One of STATES."""
     words: str = ""
@@ -40,8 +48,8 @@ class Wanted:
     def of(self, neurons: pl.DataFrame) -> pl.DataFrame:
         """The rows that are wanted, in their order."""
         rules = [pl.lit(True)]  # noqa: FBT003  # a literal of polars
-        rules += [] if self.least is None else [pl.col("score") >= self.least]
-        rules += [] if self.most is None else [pl.col("score") <= self.most]
+        rules += [pl.col(column) >= ends.least for column, ends in self.ranges.items() if ends.least is not None]
+        rules += [pl.col(column) <= ends.most for column, ends in self.ranges.items() if ends.most is not None]
         rules += [] if self.state is None else [_IS_IN_STATE[self.state]]
         text = pl.col("explanation").str.to_lowercase()
         rules += [text.str.contains(word, literal=True) for word in self.words.lower().split()]

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from neuron_assets.method.records import NeuronId
 from neuron_assets.viewer.depth import NAMES, read_depth
-from neuron_assets.viewer.layer import STATES, Wanted, read_layer
+from neuron_assets.viewer.layer import STATES, Range, Wanted, read_layer
 from neuron_assets.viewer.places import LAYER, dagster_url, layer_of, study_of
 from neuron_assets.viewer.scored import OWN
 from neuron_assets.viewer.shelf import OpenStudy
@@ -42,6 +42,28 @@ _MOST_OF_BAR = 0.99
 
 
 @dataclass(frozen=True, slots=True)
+class Ranged:
+    """A column of which a range may be asked for."""
+
+    column: str
+    name: str
+    fields: tuple[str, str]
+    """In the address: the least and the most."""
+    example: float
+    unit: str = ""
+    scale: float = 1
+    """By which what is typed is greater than what the column holds."""
+
+
+_RANGED = (
+    Ranged("score", "score", ("least", "most"), 0.5),
+    Ranged("share_active", "active tokens", ("least_density", "most_density"), 2.5, "%", 100),
+    Ranged("kurtosis", "kurtosis", ("least_kurtosis", "most_kurtosis"), 20),
+)
+_WAYS = ("from", "to")
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Of the neurons that are wanted, those of one page."""
 
@@ -57,17 +79,18 @@ class Part:
 
 
 def layer_page(request: Request) -> Response:
-    """?by, ?order, ?page; ?least and ?most score, ?state, ?words."""
+    """?by, ?order, ?page; ?least and ?most score, ?least_density, ?most_kurtosis, ...; ?state, ?words."""
     study = study_of(request)
     layer_index = layer_of(request, study)
     order, wrong = read_order(request, _COLUMNS, "score")
     wanted, unreadable = _wanted(request)
     layer, depth = read_layer(study, layer_index), read_depth(study, [layer_index])
+    made_by = depth.made_by
     rows = wanted.of(layer.neurons).sort(
         _SORTED_BY.get(order.by, order.by), "neuron_index", descending=[order.descends, False], nulls_last=True
     )
     part, no_page = _part(request, rows)
-    told = [*wrong, *unreadable, *no_page, *layer.told, *(line for line in depth.told if "twin" not in line)]
+    told = [*wrong, *unreadable, *no_page, *layer.told, *depth.told]
     means = {
         line: {sample: depth.mean(scored, line, sample) for sample in ("top_and_random", "random_only")}
         for scored in depth.layers
@@ -77,7 +100,7 @@ def layer_page(request: Request) -> Response:
         "study": study,
         "layer_index": layer_index,
         "dagster": dagster_url(request, study, layer_index),
-        "labels": labels(study.study),
+        "labels": labels(made_by.subjects, made_by.explainers, made_by.simulators),
         "told": list(dict.fromkeys(told)),
         "means": {NAMES[line]: by_sample for line, by_sample in means.items() if any(by_sample.values())},
         "sample_names": SAMPLE_NAMES,
@@ -85,6 +108,7 @@ def layer_page(request: Request) -> Response:
         "order": order,
         "part": part,
         "query": request.query_params,
+        "ranged": _RANGED,
         "states": STATES,
         "counts": {state: Wanted(state=state).of(layer.neurons).height for state in STATES},
         "full": {name: layer.neurons[name].quantile(_MOST_OF_BAR) for name in ("share_active", "kurtosis")},
@@ -96,27 +120,30 @@ def layer_page(request: Request) -> Response:
 
 def _wanted(request: Request) -> tuple[Wanted, list[str]]:
     """What the address asks for, and what of it cannot be understood."""
-    told, ends, query = [], {}, request.query_params
-    for name in ("least", "most"):
-        text = query.get(name, "").strip().replace(",", ".")
-        try:
-            ends[name] = _finite(text) if text else None
-        except ValueError:
-            ends[name] = None
-            told.append(f"The {name} score is a number such as 0.5, not {text[:40]!r}; it is not looked at.")
+    told: list[str] = []
+    query, ranges = request.query_params, {}
+    for each in _RANGED:
+        least, most = (_end(query.get(name, ""), each, way, told) for name, way in zip(each.fields, _WAYS, strict=True))
+        ranges[each.column] = Range(least, most)
     state = query.get("state") or None
     if state is not None and state not in STATES:
         told.append(f"There is no state {state[:40]!r}; there are {', '.join(STATES)}.")
         state = None
-    return Wanted(ends["least"], ends["most"], state, query.get("words", "")), told
+    return Wanted(ranges, state, query.get("words", "")), told
 
 
-def _finite(text: str) -> float:
-    """Raises ValueError."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+def _end(text: str, ranged: Ranged, way: str, told: list[str]) -> float | None:
+    """An end of a range in the unit of its column; None where there is none, or none that can be understood."""
+    text = text.strip().replace(",", ".")
+    try:
+        value = float(text.removesuffix(ranged.unit)) / ranged.scale if text else None
+    except ValueError:
+        value = math.nan
+    if value is None or math.isfinite(value):
+        return value
+    named = f"{ranged.name.capitalize()} {way}"
+    told.append(f"{named}: a number such as {ranged.example} is meant, not {text[:40]!r}; it is not looked at.")
+    return None
 
 
 def _part(request: Request, rows: pl.DataFrame) -> tuple[Part, list[str]]:

@@ -6,18 +6,21 @@ any of it is shown (`neuron_page.py`, `templates/neuron.html`).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import polars as pl
 
 from neuron_assets.errors import TableError
+from neuron_assets.lineage import lineages
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.labels import is_of_study
 from neuron_assets.method.records import NeuronId
 from neuron_assets.method.samples import CHOOSING, SAMPLES
-from neuron_assets.tables.explained import of_chosen, of_explainer, of_study
+from neuron_assets.tables.explained import is_explained, of_chosen, of_explainer, of_study
 from neuron_assets.tables.measured import SHOWN_AS
 from neuron_assets.tables.store import table_of
+from neuron_assets.viewer.scored import outdated
 from neuron_assets.viewer.shelf import OpenStudy
 
 T = TypeVar("T")
@@ -32,6 +35,8 @@ _METRICS = (
     *(*_OF_CANDIDATE, "metric", "value", "value_low", "value_high", "chance", "n_excerpts", "n_documents"),
     *("failure", "interval_failure"),
 )
+_TOLD_APART = ("activations", "candidates", "scores")
+"""Tables that are told of where study.yaml, as it is now, would make others; each says whose neurons it is of."""
 _OLD_SCORES = (
     "Explanations of layer {layer} changed after it was scored, so scores of earlier texts are left out. "
     "Score it again: neuron-assets materialize {study} --layers {layer}"
@@ -108,6 +113,8 @@ class SeenNeuron:
     """All that is said of it, but for its excerpts."""
 
     neuron: NeuronId
+    subject: str
+    """Whose neuron it is."""
     statistics: Row | None
     """None where the layer was not harvested."""
     candidates: tuple[Candidate, ...]
@@ -156,12 +163,14 @@ def see_neuron(desk: Desk, pools: Sequence[str] = ()) -> SeenNeuron:
 
     Where `pools`, which may be shown, has `test`, the scores there are told too.
     """
+    subject = _subject(desk)
     statistics = desk.rows("neuron_statistics")
     scores, metrics = _of_these_candidates(desk, "scores", _SCORES), _of_these_candidates(desk, "metrics", _METRICS)
     candidates = _candidates(desk, scores)
     final = _final(desk, candidates) if "test" in pools else {}
     return SeenNeuron(
         neuron=desk.neuron,
+        subject=subject,
         statistics=statistics.row(0, named=True) if statistics is not None and statistics.height else None,
         candidates=candidates,
         lookups={} if scores is None else _by_author(scores.filter(pl.col("candidate").is_null())),
@@ -169,6 +178,16 @@ def see_neuron(desk: Desk, pools: Sequence[str] = ()) -> SeenNeuron:
         final=final,
         neighbours=_neighbours(desk),
     )
+
+
+def _subject(desk: Desk) -> str:
+    """As the tables say, if they do; tells where they were made by another study.yaml."""
+    layer, now, label = desk.neuron.layer_index, lineages(desk.study.study), desk.study.study.subject_label
+    read = {table: desk.tried(partial(desk.study.facts, table, layer), None) for table in _TOLD_APART}
+    made = {table: facts for table, facts in read.items() if facts is not None}
+    if early := [table for table, facts in made.items() if facts.lineage != now[table]]:
+        desk.tell(outdated(f"Tables of layer {layer} ({', '.join(early)}) were", desk.study))
+    return next((facts.notes["subject"] for facts in made.values() if "subject" in facts.notes), label)
 
 
 def _candidates(desk: Desk, scores: pl.DataFrame | None) -> tuple[Candidate, ...]:
@@ -240,7 +259,7 @@ def _metrics(metrics: pl.DataFrame, candidates: Sequence[Candidate]) -> tuple[Ro
 
 def _neighbours(desk: Desk) -> Neighbours:
     layer, here, n_units = desk.neuron.layer_index, desk.neuron.neuron_index, desk.study.study.n_units
-    table = desk.tried(lambda: desk.study.layer("candidates", layer, ["neuron_index"]), None)
+    table = desk.tried(lambda: desk.study.layer("candidates", layer, ["neuron_index"], is_explained()), None)
     explained = pl.Series([], dtype=pl.Int32) if table is None else table["neuron_index"]
     before, after = explained.filter(explained < here).max(), explained.filter(explained > here).min()
 

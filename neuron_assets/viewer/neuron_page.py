@@ -84,7 +84,6 @@ def neuron_json(request: Request) -> Response:
     study, drawn = desk.study, activation_histogram(excerpts.drawn)
     found = {
         "study": study.name,
-        "subject": study.study.subject_label,
         **asdict(seen),
         "neuron": str(desk.neuron),
         "layer_index": desk.neuron.layer_index,

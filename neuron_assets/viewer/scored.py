@@ -4,31 +4,30 @@ Here: which score stands for a neuron, and the means beside it. Not here: a page
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import polars as pl
 from upath import UPath
 
-from neuron_assets.errors import MissingTable
+from neuron_assets.errors import MissingTable, UnreadableTable
 from neuron_assets.method.controls import CONTROLS
 from neuron_assets.method.samples import SAMPLES
 from neuron_assets.method.summary import HALF
 from neuron_assets.tables.declared import as_declared
 from neuron_assets.tables.explained import of_chosen
-from neuron_assets.tables.parquet import read_table
+from neuron_assets.tables.parquet import TableFacts, read_with_facts
 from neuron_assets.viewer.shelf import OpenStudy
 
 OWN = "own"
 """Among the lines of a layer: what stands for its neurons, whoever wrote it."""
 
 _SCORE = ("ev_correlation", "ev_correlation_low", "ev_correlation_high", "failure", "interval_failure")
-_COLUMNS = ("layer_index", "neuron_index", "candidate", "author", "chosen", "scorer", "sample", *_SCORE)
+_KEYS = ("layer_index", "neuron_index", "candidate", "author", "chosen", "scorer", "sample")
+_COLUMNS = (*_KEYS, "explainer", "simulator", *_SCORE)
 _KEPT = 128
 """Layers that are kept in memory, each some bytes a neuron."""
-
-_Means: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +35,17 @@ class LayerScores:
     """One layer's scores."""
 
     layer_index: int
-    content: str
-    """Hash of the table that this is of."""
+    facts: TableFacts
+    """Of the table that this is of."""
     neurons: pl.DataFrame
     """What stands for each neuron: neuron_index, candidate, sample and the score with its interval."""
-    means: _Means
+    means: Mapping[tuple[str, str], Mapping[str, Any]]
     """By line (OWN, a control or a lookup) and sample: n, n_undefined, mean, share_above_half."""
     authors: tuple[str, ...]
     """All whose scores are reported here, lookups among them."""
+    explainers: tuple[str, ...]
+    """Identities, as the rows of what stands have them."""
+    simulators: tuple[str, ...]
 
     def of_sample(self, sample: str) -> pl.DataFrame:
         return self.neurons.filter(pl.col("sample") == sample)
@@ -51,16 +53,29 @@ class LayerScores:
 
 def layer_scores(study: OpenStudy, layer_index: int) -> LayerScores | None:
     """None where the layer has no scores; units that the study has no more are left out. Raises TableError."""
+    try:
+        return _layer_scores(study, layer_index)
+    except UnreadableTable:  # it may have been replaced between two reads of it
+        return _layer_scores(study, layer_index)
+
+
+def outdated(what: str, study: OpenStudy) -> str:
+    """What is told where study.yaml, as it is now, would make other tables than lie there."""
+    again = f"neuron-assets materialize {study.name}"
+    return f"{what} made by an earlier version of study.yaml, or of this package: {again}"
+
+
+def _layer_scores(study: OpenStudy, layer_index: int) -> LayerScores | None:
     facts = study.facts("scores", layer_index)
     if facts is None:
         return None
     study.check("scores", layer_index)
     path = study.store.path(study.name, "scores", study.key(layer_index))
     try:
-        neurons, means, authors = _read(path, facts.content, study.study.n_units)
+        rows = _read(path, facts.content, layer_index, study.study.n_units)
     except MissingTable:
         return None
-    return LayerScores(layer_index, facts.content, neurons, means, authors)
+    return replace(rows, facts=facts)  # equal rows may be of another lineage
 
 
 def explanations_of(study: OpenStudy, layer_index: int, neurons: Sequence[int] | None = None) -> pl.DataFrame | None:
@@ -83,9 +98,13 @@ def texts_are_those_scored(study: OpenStudy, layer_index: int) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
-def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, _Means, tuple[str, ...]]:
+def _read(path: UPath, content: str, layer_index: int, n_units: int) -> LayerScores:
+    """Raises UnreadableTable where the file has another content by now, and keeps no rows of that."""
     wanted = pl.col("sample").is_in(SAMPLES) & (pl.col("neuron_index") < n_units)
-    scores = as_declared(path, "scores", read_table(path, "scores", wanted, _COLUMNS))
+    facts, rows = read_with_facts(path, "scores", wanted, _COLUMNS)
+    if facts.content != content:
+        raise UnreadableTable(path, "it was replaced while it was read")
+    scores = as_declared(path, "scores", rows)
     own = of_chosen(scores)
     beside = scores.filter(pl.col("author").is_in(CONTROLS) | (pl.col("scorer") != "simulation"))
     lines = pl.concat([own.with_columns(line=pl.lit(OWN)), beside.with_columns(line="author")])
@@ -93,6 +112,12 @@ def _read(path: UPath, _content: str, n_units: int) -> tuple[pl.DataFrame, _Mean
     means = lines.group_by("line", "sample").agg(
         n=pl.len(), n_undefined=score.null_count(), mean=score.mean(), share_above_half=(score > HALF).mean()
     )
-    authors = tuple(scores["author"].unique().sort())
-    by_line = {(row["line"], row["sample"]): row for row in means.to_dicts()}
-    return own.select("neuron_index", "candidate", "sample", *_SCORE), by_line, authors
+    return LayerScores(
+        layer_index,
+        facts,
+        own.select("neuron_index", "candidate", "sample", *_SCORE),
+        {(row["line"], row["sample"]): row for row in means.to_dicts()},
+        authors=tuple(scores["author"].unique().sort()),
+        explainers=tuple(own["explainer"].unique().sort()),
+        simulators=tuple(own["simulator"].unique().sort()),
+    )

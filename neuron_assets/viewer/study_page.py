@@ -19,7 +19,7 @@ from neuron_assets.method.summary import HALF
 from neuron_assets.model_sections import HostedSection
 from neuron_assets.sections import SampledNeurons
 from neuron_assets.study import Study
-from neuron_assets.viewer.depth import NAMES, Depth, best_and_worst, read_depth
+from neuron_assets.viewer.depth import NAMES, Depth, MadeBy, best_and_worst, read_depth
 from neuron_assets.viewer.places import dagster_url, study_of
 from neuron_assets.viewer.plots import line_chart, lowest_and_highest, score_histogram
 from neuron_assets.viewer.scored import OWN
@@ -47,6 +47,7 @@ def study_page(request: Request) -> Response:
     """?by=COLUMN&order=asc|desc sorts the table of layers."""
     study = study_of(request)
     depth = read_depth(study)
+    made_by = depth.made_by
     order, told = read_order(request, _COLUMNS, "layer")
     lines = {sample: depth.lines(sample) for sample in _CHARTED}
     low, high = lowest_and_highest(list(lines.values()))
@@ -55,9 +56,9 @@ def study_page(request: Request) -> Response:
     scores = depth.scores("top_and_random")
     context = {
         "study": study,
-        "told": [*told, *depth.told],
+        "told": [*told, *depth.told, *([depth.no_twin] if depth.no_twin else [])],
         "dagster": dagster_url(request, study),
-        "labels": labels(study.study),
+        "labels": labels(made_by.subjects, made_by.explainers, made_by.simulators),
         "charts": {sample: line_chart(lines[sample], layers, low, high) for sample in _CHARTED if lines[sample]},
         "sample_names": SAMPLE_NAMES,
         "legend": {line.kind: line.name for drawn in lines.values() for line in drawn},
@@ -68,7 +69,7 @@ def study_page(request: Request) -> Response:
         "columns": _COLUMNS,
         "order": order,
         "layers": sorted_by(_layers(study, depth), order),
-        "facts": list(_facts(study)),
+        "facts": list(_facts(study, made_by)),
     }
     answer = page(request, "study.html", context)
     answer.background = BackgroundTask(WORD_INDEX.of, study)  # who searches next need not wait for it
@@ -109,16 +110,16 @@ def _layers(study: OpenStudy, depth: Depth) -> list[dict[str, Any]]:
     return rows
 
 
-def _facts(study: OpenStudy) -> Iterator[tuple[str, str]]:
+def _facts(study: OpenStudy, made_by: MadeBy) -> Iterator[tuple[str, str]]:
     """What was run, in words; each a term and what it is."""
     said = study.study
     units = "" if said.units.label == "neurons" else f", {said.units.label}"
-    yield "Subject", f"{said.subject_label}: {said.subject.n_layers} layers of {said.n_units:,} units{units}"
+    yield "Subject", f"{' + '.join(made_by.subjects)}: {said.subject.n_layers} layers of {said.n_units:,} units{units}"
     yield "Layers", _in_words(said)
     yield "Corpus", f"{said.corpus.provider}, excerpts of {said.corpus.excerpt_length} tokens"
     yield "Pools", _unless_damaged(lambda: _pools(study))
-    yield "Explainer", said.explainer_identity
-    yield "Simulator", said.simulator_identity
+    yield "Explainer", " + ".join(made_by.explainers)
+    yield "Simulator", " + ".join(made_by.simulators)
     yield "Scorers", ", ".join(said.scoring.scorers).replace("_", " ")
     if said.scoring.asks_judge:
         yield "Judge", said.judge_identity

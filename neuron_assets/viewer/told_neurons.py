@@ -1,19 +1,13 @@
 """What is said of some neurons in one line: the explanation that stands, and its score.
 
-Here: reading these of many neurons at once, and refusing what was made from other activations. Not here: which score
-stands (`scored.py`), all that is known of one neuron (`neuron.py`).
+Here: reading these of many neurons at once. Not here: which score stands (`scored.py`), all that is known of one neuron
+(`neuron.py`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import polars as pl
-from upath import UPath
-
-from neuron_assets.errors import MissingTable
-from neuron_assets.method.controls import CONTROLS
-from neuron_assets.tables.parquet import read_facts
-from neuron_assets.tables.store import TableStore
+from neuron_assets.tables.explained import is_explained, of_study
 from neuron_assets.viewer.scored import explanations_of, layer_scores, texts_are_those_scored
 from neuron_assets.viewer.shelf import OpenStudy
 
@@ -34,7 +28,6 @@ def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Sequence[i
 
     Raises UnreadableTable, or ChangedInput where the texts are of other activations than are there now.
     """
-    _check_inputs(study.store, study.store.path(study.name, "candidates", study.key(layer_index)))
     texts = explanations_of(study, layer_index, neuron_indices)
     if texts is None:
         return {}
@@ -44,7 +37,7 @@ def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Sequence[i
         rows = scores.of_sample("top_and_random").select("neuron_index", "candidate", "ev_correlation")
         stands = {neuron_index: (candidate, score) for neuron_index, candidate, score in rows.iter_rows()}
     found: dict[int, Told] = {}
-    for row in texts.filter(~pl.col("author").is_in(CONTROLS)).sort("candidate").to_dicts():
+    for row in texts.filter(of_study()).sort("candidate").to_dicts():
         candidate, score = stands.get(row["neuron_index"], (row["candidate"], None))
         if row["candidate"] == candidate:
             found.setdefault(row["neuron_index"], Told(row["explanation"], row["failure"], score))
@@ -52,19 +45,6 @@ def told_of_layer(study: OpenStudy, layer_index: int, neuron_indices: Sequence[i
 
 
 def explained_of_layer(study: OpenStudy, layer_index: int) -> list[int]:
-    """Indices of the neurons that have an explanation; raises UnreadableTable."""
-    texts = study.layer("candidates", layer_index, ("neuron_index", "author", "explanation"))
-    if texts is None:
-        return []
-    own = texts.filter(pl.col("explanation").is_not_null() & ~pl.col("author").is_in(CONTROLS))
-    return own["neuron_index"].unique().sort().to_list()
-
-
-def _check_inputs(store: TableStore, path: UPath) -> None:
-    """Raises ChangedInput where something that the table was made from was made anew since; UnreadableTable."""
-    try:
-        facts = store.current_facts(path, read_facts(path).lineage)
-    except MissingTable:
-        return
-    for relative in facts.inputs:
-        _check_inputs(store, store.root / relative)
+    """Indices of the neurons that have an explanation of the study's own; raises UnreadableTable or ChangedInput."""
+    own = study.layer("candidates", layer_index, ["neuron_index"], is_explained())
+    return [] if own is None else own["neuron_index"].unique().sort().to_list()

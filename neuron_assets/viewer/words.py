@@ -3,11 +3,11 @@
 Here: strings. Not here: colours and marks (`static/`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuron_assets.method.controls import OVER_BROAD_CONTROL, SHUFFLED_CONTROL
-from neuron_assets.study import Study
+from neuron_assets.model_sections import brief
 
 SAMPLE_NAMES = {"top_and_random": "top-and-random", "random_only": "random-only", "natural_rate": "natural rate"}
 AUTHOR_NAMES = {
@@ -20,9 +20,10 @@ MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 
 
-def labels(study: Study) -> str:
-    """Whose numbers these are: never to be left out beside a score."""
-    return f"subject {study.subject_label} · explainer {study.explainer.label} · simulator {study.simulator.label}"
+def labels(subjects: Sequence[str], explainers: Sequence[str], simulators: Sequence[str]) -> str:
+    """Whose numbers these are, models by their identities: never to be left out beside a score."""
+    roles = {"subject": subjects, "explainer": map(brief, explainers), "simulator": map(brief, simulators)}
+    return " · ".join(f"{role} {' + '.join(dict.fromkeys(names))}" for role, names in roles.items())
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -58,6 +58,39 @@ def test_a_layer_is_filtered(client: TestClient, query: str, n: int) -> None:
     assert len(shown(client, query)) == n
 
 
+@pytest.mark.parametrize(
+    ("query", "column", "ends"),
+    [
+        ("least_density=0,5&most_density=2 %25", "share_active", (0.005, 0.02)),
+        ("least_kurtosis=10&most_kurtosis=12.5", "kurtosis", (10, 12.5)),
+    ],
+)
+def test_a_layer_is_filtered_by_ranges_of_what_its_neurons_do(
+    client: TestClient, made: Project, query: str, column: str, ends: tuple[float, float]
+) -> None:
+    rows = of_layer(made, "neuron_statistics").filter(pl.col(column).is_between(*ends)).sort("neuron_index")
+
+    page = client.get(f"/tiny/2?by=neuron&{query}").text
+    assert 0 < rows.height < 768
+    assert [int(neuron) for neuron in NEURON.findall(page)] == rows["neuron_index"].head(50).to_list()
+    assert f"{rows.height} neurons" in seen(page)
+
+
+def test_what_is_told_of_a_layer_may_speak_of_twins(made: Project, tmp_path: Path) -> None:
+    shutil.copytree(made.dagster_home.parent, tmp_path / "twin")
+    project = Project.from_environment({}, tmp_path / "twin")
+    file = project.study_files()["tiny"]
+    told = file.read_text(encoding="utf-8").replace("over_broad: false", "over_broad: false\n  untrained: nowhere")
+    file.write_text(told, encoding="utf-8")
+    (Path(project.tables) / "tiny" / "layer_summary.parquet").write_bytes(b"no table")
+
+    with TestClient(create_app(project), base_url="http://127.0.0.1:8787") as client:
+        of_study, of_layer = (seen(client.get(address).text) for address in ("/tiny", "/tiny/2"))
+    assert "The untrained twin nowhere is not shown" in of_study
+    assert "The untrained twin nowhere" not in of_layer
+    assert "Means have no intervals." in of_layer
+
+
 def test_a_filter_holds_on_the_next_page(client: TestClient) -> None:
     page = client.get("/tiny/2?state=unexplained&by=neuron").text
 
@@ -69,7 +102,8 @@ def test_a_filter_holds_on_the_next_page(client: TestClient) -> None:
     ("query", "told"),
     [
         ("?least=<i>", "not '<i>'; it is not looked at"),
-        ("?most=nan", "not 'nan'"),
+        ("?most=nan", "Score to: a number such as 0.5 is meant, not 'nan'"),
+        ("?least_density=few", "Active tokens from: a number such as 2.5 is meant, not 'few'"),
         ("?state=odd", "There is no state 'odd'"),
         ("?page=0", "There is no page '0'; there are 16."),
         ("?page=99", "There is no page '99'"),

@@ -1,6 +1,7 @@
 """Tables that no longer belong together: every page still answers, and joins nothing that is not of one piece."""
 
 import shutil
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -57,6 +58,26 @@ def test_nothing_that_was_made_from_an_earlier_harvest_is_shown_beside_the_new_o
     shown = _shown(own, page, explained)
 
     assert not [text for text in texts if text in shown]
+
+
+def test_scores_stand_under_the_names_of_those_who_made_them(own: Project, explained: tuple[int, int]) -> None:
+    file = own.study_files()["tiny"]
+    asked = "explainer: {provider: openai_compatible, model: gpt-5-mini}\n"
+    file.write_text(file.read_text(encoding="utf-8") + asked, encoding="utf-8")
+    path = TableStore.at(own.tables).path("tiny", "activations", "L02")
+    facts = read_facts(path)
+    write_table(path, _read(own, "activations"), replace(facts, notes={**facts.notes, "subject": "an earlier one"}))
+
+    of_study = _shown(own, "/tiny", explained)
+    told = "made by an earlier version of study.yaml, or of this package: neuron-assets materialize tiny"
+    assert of_study.count(f"The scores of layers 0, 2 were {told}") == 1
+    for page in (of_study, _shown(own, "/tiny/2", explained)):
+        assert "explainer rules/1 · simulator rules/1" in page
+        assert told in page
+        assert "gpt-5-mini" not in page
+    of_neuron = _shown(own, "/tiny/{}/{}.json", explained)
+    assert f"Tables of layer 2 (candidates, scores) were {told}" in of_neuron
+    assert '"subject":"an earlier one"' in of_neuron
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -49,8 +49,8 @@ def seen(page: str) -> str:
 def test_a_study_says_whose_numbers_these_are(client: TestClient) -> None:
     text = seen(client.get("/tiny").text)
 
-    assert "subject bundled · explainer rules · simulator rules" in text
-    assert "neurons explained 6" in text
+    assert "subject bundled · explainer rules/1 · simulator rules/1" in text
+    assert "neurons scored 6" in text
     assert "Spent nothing: no server is asked" in text
 
 
@@ -89,7 +89,7 @@ def test_a_damaged_layer_is_left_out_and_named(copied: Project, read: Callable[[
 
     text = read(copied, "/tiny")
     assert "Layer 0 is left out." in text
-    assert "neurons explained 3" in text
+    assert "neurons scored 3" in text
 
 
 @pytest.mark.parametrize("table", ["layer_summary.parquet", "excerpts.parquet"])
