@@ -88,7 +88,7 @@ def _largest(seen: SeenNeuron, evidence: Evidence) -> float:
 def _drawn(text: Text, largest: float) -> list[MarkedToken]:
     activations = text.activations or (0.0,) * len(text.tokens)
     tokens = heat_tokens(text.tokens, activations, largest)
-    return [MarkedToken(token, place in text.marked) for place, token in enumerate(tokens)]
+    return [MarkedToken(token, not text.marked.isdisjoint(token.places)) for token in tokens]
 
 
 ROUTES = (Route(f"{NEURON}/evidence", steady(evidence_page)),)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from neuron_assets.method.display import visible
 from neuron_assets.method.records import LARGEST
+from neuron_assets.viewer.torn_tokens import whole_tokens
 from neuron_assets.viewer.words import MINUS
 
 STEPS = 10
@@ -27,7 +28,7 @@ _PICTURES = {"So", "Sk", "Mn"}
 
 @dataclass(frozen=True, slots=True)
 class HeatToken:
-    """One token of an excerpt."""
+    """One token of an excerpt, or several that are the bytes of one character."""
 
     text: str
     """Safe to be looked at; still to be escaped."""
@@ -35,8 +36,10 @@ class HeatToken:
     """Class of its colour: a1 to a10, n1 to n10, or nothing."""
     told: str
     """The exact number or numbers, in words."""
-    guess: str = ""
+    guess: str
     """Class of what was simulated: s1 to s10, or nothing."""
+    places: range
+    """Where they stand in the excerpt."""
 
 
 def heat_tokens(
@@ -45,11 +48,22 @@ def heat_tokens(
     largest: float,
     simulated: Sequence[float] | None = None,
 ) -> tuple[HeatToken, ...]:
-    """`activations` are raw, and `largest` is the one of the strongest colour; `simulated` are 0 to 10."""
-    guesses: Sequence[float | None] = [None] * len(tokens) if simulated is None else simulated
+    """`activations` are raw, and `largest` is the one of the strongest colour; `simulated` are 0 to 10.
+
+    What is the bytes of one character is drawn as one, in the colour of the strongest, and tells of each.
+    """
+    whole = tuple(whole_tokens(tokens))
+    texts = shown([text for text, _ in whole])
+    told = [_told(value, simulated[place] if simulated else None) for place, value in enumerate(activations)]
     return tuple(
-        HeatToken(text, heat_class(activation, largest), _told(activation, guess), guess_class(guess))
-        for text, activation, guess in zip(shown(tokens), activations, guesses, strict=True)
+        HeatToken(
+            text,
+            heat_class(max((activations[place] for place in places), key=abs), largest),
+            " | ".join(told[place] for place in places),
+            guess_class(max(simulated[place] for place in places) if simulated else None),
+            places,
+        )
+        for text, (_, places) in zip(texts, whole, strict=True)
     )
 
 

@@ -20,6 +20,7 @@ from neuron_assets.tables.parquet import read_facts, read_table, write_table
 from neuron_assets.viewer.app import create_app
 from neuron_assets.viewer.excerpts import shown
 from neuron_assets.viewer.shelf import OpenStudy, Shelf
+from neuron_assets.viewer.torn_tokens import whole_tokens
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -55,13 +56,14 @@ class Asked:
         address = f"/tiny/{self.neuron.layer_index}/{self.neuron.neuron_index}/{below}"
         return self.client.post(address, data=form, headers={"Origin": HERE} | headers)
 
-    def drawn(self, pool: str) -> set[str]:
-        """The neuron's excerpts of a pool as pages draw them, but for white space."""
+    def drawn(self, pool: str, *, by_token: bool = False) -> set[str]:
+        """The neuron's excerpts of a pool as heat-maps draw them, or token by token, but for white space."""
         rows = self.study.rows("activations", self.neuron)
         assert rows is not None
         indices = rows.filter((pl.col("split") == pool) & (pl.col("kind") != "natural"))["excerpt_index"].unique()
         texts = self.study.excerpts(indices.to_list(), ("excerpt_index", "tokens"))["tokens"]
-        return {squeezed("".join(shown(tokens))) for tokens in texts}
+        torn = [tokens if by_token else [text for text, _ in whole_tokens(tokens)] for tokens in texts]
+        return {squeezed("".join(shown(tokens))) for tokens in torn}
 
     def candidates(self) -> pl.DataFrame:
         rows = self.study.rows("candidates", self.neuron)

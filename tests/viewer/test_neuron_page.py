@@ -227,6 +227,9 @@ def test_hostile_texts_are_shown_as_they_are(own: Project, explained: tuple[int,
     assert "\0" not in page
     assert "\u202e" not in page
     assert "<script>alert(1)</script>" in unescape(page)
+    tokens = re.findall(r'<span class="t [^>]*>[^<]*&lt;0x202E&gt;', page)
+    assert tokens
+    assert all('dir="ltr">' in token for token in tokens)  # or text from right to left turns the code around
 
 
 def test_an_undefined_score_says_why(own: Project, explained: tuple[int, int]) -> None:

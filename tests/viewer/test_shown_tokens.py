@@ -70,3 +70,37 @@ def test_of_a_huge_token_the_beginning_is_drawn() -> None:
     (text,) = shown(["x" * 12_345])
 
     assert text == "x" * 200 + "… <12,345 characters>"
+
+
+def test_bytes_of_one_character_are_drawn_as_the_character() -> None:
+    tokens = ["naï", "v", "<0xC3>", "<0xA9> ", "<0xF0><0x9F>", "<0x91>", "<0x8D>!"]
+    drawn = heat_tokens(tokens, [0, 0, 1.5, -4.0, 0, 2.0, 1.0], 4.0, [0, 0, 3, 0, 1, 0, 9])
+
+    assert [token.text for token in drawn] == ["naï", "v", "é ", "👍!"]
+    assert [(token.heat, token.guess) for token in drawn[2:]] == [("n10", "s3"), ("a5", "s9")]
+    assert drawn[2].told == f"1.5, simulated 3 | {MINUS}4, simulated 0"
+    assert [token.places for token in drawn] == [range(1), range(1, 2), range(2, 4), range(4, 7)]
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ["<0xA9>", "b"],  # begins within a character
+        ["a", "<0xC3>"],  # ends within one
+        ["<0xC3>", "b"],
+        ["<0xFF>", "<0xFE>"],
+        ["<0x41>", "<0x42>"],  # these bytes are letters, and would not stand so
+        ["<0xED>", "<0xA0>", "<0x80>"],  # half of a character
+        ["<0xC3>", "\ud800<0xA9>"],
+    ],
+)
+def test_bytes_that_are_no_text_stay_bytes(tokens: list[str]) -> None:
+    drawn = heat_tokens(tokens, [1.0] * len(tokens), 1.0)
+
+    assert [token.text for token in drawn] == list(shown(tokens))
+
+
+def test_after_bytes_that_are_no_text_characters_are_whole_again() -> None:
+    drawn = heat_tokens(["<0xF0>", "<0xD7>", "<0xA9>", "<0xD7><0x9C>", "<0xD7>"], [1.0] * 5, 1.0)
+
+    assert [token.text for token in drawn] == ["<0xF0>", "ש", "<0xD7><0x9C>", "<0xD7>"]

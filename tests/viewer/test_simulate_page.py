@@ -63,7 +63,7 @@ def test_excerpts_are_of_valid_and_say_nothing_of_the_neuron(asked: Asked) -> No
     assert len(sheets) == 4
     for sheet in sheets:
         tokens = [html.unescape(token) for token in re.findall(r'<span dir="auto">(.*?)</span>', sheet, re.DOTALL)]
-        assert squeezed("".join(tokens)) in asked.drawn("valid")
+        assert squeezed("".join(tokens)) in asked.drawn("valid", by_token=True)
     assert rows is not None
     assert all(exact(value) not in page.text for values in rows["activations"] for value in values if abs(value) > 0.01)
     assert not re.search(r'class="[^"]*\b[ans]\d', page.text)
