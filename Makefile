@@ -30,11 +30,14 @@ view: .venv/base
 dev: .venv/base
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
+# Two workers share two processors: a thread each.
+test test-fast: export OMP_NUM_THREADS := 1
+
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/dev
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -35,6 +35,8 @@ from neuron_assets.run_launcher import WatchedRunLauncher
 from tests.dagster_server import wait_for
 from tests.scenario import make_project
 
+pytestmark = pytest.mark.slow
+
 PASS_THAT_NEVER_ENDS = """
 import sys, time
 from pathlib import Path

@@ -1,8 +1,11 @@
 """What the tests of the viewer share: a project whose one study is made once, and its application to ask."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from starlette.testclient import TestClient
 
 from neuron_assets.project import Project
@@ -17,14 +20,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
     A part of its corpus is hostile (`hostile.py`).
 
-    All tests share it: nothing may be written there. Copy it first (shutil.copytree of `dagster_home.parent`).
+    All tests of all workers share it: nothing may be written there. Copy it first (shutil.copytree of
+    `dagster_home.parent`).
     """
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    of_all = tmp_path_factory.getbasetemp().parent if is_worker else tmp_path_factory.getbasetemp()
+    root, is_there = of_all / "made", of_all / "made.there"
+    with FileLock(of_all / "made.lock"):
+        if not is_there.exists():
+            _make(root)
+            is_there.touch()
+    return Project.from_environment({}, root)
+
+
+def _make(root: Path) -> None:
     from neuron_assets.assets.study_component import table_resources
     from neuron_assets.dagster_home import named_home
     from neuron_assets.dagster_instance import opened_instance
     from neuron_assets.running import Wanted, materialize
 
-    root = tmp_path_factory.mktemp("made")
     scoring = {"top": 3, "random": 3, "draws": 100, "scorers": ["simulation", "unigram_lookup", "natural_rate"]}
     project, study = make_project(root, layers=[0, 2], scoring=scoring, revision={"rounds": 1})
     for document, text in hostile.DOCUMENTS.items():
@@ -32,7 +46,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     resources = table_resources(project.tables, project.requests)
     with named_home(project.dagster_home), opened_instance(project) as instance:
         materialize(Wanted(study, study.layer_indices, None), instance, resources, lambda _run: None)
-    return project
 
 
 @pytest.fixture(scope="session")
