@@ -115,7 +115,7 @@ def _read(path: UPath, content: str, layer_index: int, n_units: int) -> LayerSco
     return LayerScores(
         layer_index,
         facts,
-        own.select("neuron_index", "candidate", "sample", *_SCORE),
+        own.select("neuron_index", "candidate", pl.col("sample").cast(pl.Enum(SAMPLES)), *_SCORE),
         {(row["line"], row["sample"]): row for row in means.to_dicts()},
         authors=tuple(scores["author"].unique().sort()),
         explainers=tuple(own["explainer"].unique().sort()),
