@@ -54,13 +54,14 @@ def heat_tokens(
     """
     whole = tuple(whole_tokens(tokens))
     texts = shown([text for text, _ in whole])
-    told = [_told(value, simulated[place] if simulated else None) for place, value in enumerate(activations)]
+    guesses: Sequence[float | None] = [None] * len(tokens) if simulated is None else simulated
+    told = [_told(value, guess) for _, value, guess in zip(tokens, activations, guesses, strict=True)]
     return tuple(
         HeatToken(
             text,
             heat_class(max((activations[place] for place in places), key=abs), largest),
             " | ".join(told[place] for place in places),
-            guess_class(max(simulated[place] for place in places) if simulated else None),
+            guess_class(None if simulated is None else max(simulated[place] for place in places)),
             places,
         )
         for text, (_, places) in zip(texts, whole, strict=True)

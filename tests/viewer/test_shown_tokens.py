@@ -72,6 +72,12 @@ def test_of_a_huge_token_the_beginning_is_drawn() -> None:
     assert text == "x" * 200 + "… <12,345 characters>"
 
 
+@pytest.mark.parametrize(("n_activations", "n_simulated"), [(3, 2), (1, 2), (2, 3), (2, 0)])
+def test_numbers_of_another_excerpt_are_not_drawn(n_activations: int, n_simulated: int) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        heat_tokens(["a", "b"], [1.0] * n_activations, 1.0, [1.0] * n_simulated)
+
+
 def test_bytes_of_one_character_are_drawn_as_the_character() -> None:
     tokens = ["naï", "v", "<0xC3>", "<0xA9> ", "<0xF0><0x9F>", "<0x91>", "<0x8D>!"]
     drawn = heat_tokens(tokens, [0, 0, 1.5, -4.0, 0, 2.0, 1.0], 4.0, [0, 0, 3, 0, 1, 0, 9])
